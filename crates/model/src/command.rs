@@ -1,0 +1,173 @@
+//! Commands: every decision that changes what the fold gives, as a record of the log.
+//!
+//! A command is JSON with a version, because there are few of them, people read them in `log dump`, and they must be
+//! readable for ever. Secrets never stand in a command.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ProfileId, Timestamp, WorkspaceId,
+    consent::{State, Unstated},
+    identity::Rules,
+    object::ObjectType,
+    profile::computed::ComputedTrait,
+    segment::Definition,
+};
+
+/// A command as it stands in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandRecord {
+    /// Format of this record: 1.
+    pub v: u32,
+    /// Whose.
+    pub workspace: WorkspaceId,
+    /// When it was given.
+    pub at: Timestamp,
+    /// Who gave it.
+    pub caller: String,
+    /// What.
+    pub command: Command,
+}
+
+/// An identifier as people write it: kind and value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentifierRef {
+    /// `user_id`, `email`, …
+    pub kind: String,
+    /// Its value; normalised when the command is applied.
+    pub value: String,
+}
+
+/// A destination as far as the fold must know it; its configuration and secrets are kept elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// The destination's name.
+    pub destination: String,
+    /// Segments whose members it gets; differences are sent as people enter and leave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<String>,
+    /// Names of events it gets as they come; `*` for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<String>,
+    /// The purpose under which it gets them; consent is asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+    /// The channel it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+}
+
+/// Work over all profiles in the order of their ids, a page at a time, so that new events need not wait for its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// What is done.
+    pub work: PageWork,
+    /// Profiles after this one; absent: from the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<ProfileId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// What is done with each profile of a [`Page`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PageWork {
+    /// Every live segment is decided.
+    Evaluate,
+    /// What the destination should have is put in its outbox.
+    Sync {
+        /// Which destination.
+        destination: String,
+    },
+}
+
+/// What may be decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// The workspace's identity rules from now on. What is joined already stays joined.
+    IdentityRules(Rules),
+    /// What a person who has said nothing allows.
+    ConsentDefault(Unstated),
+    /// The workspace's time zone (IANA name), for calendar days.
+    TimeZone(String),
+    /// A segment's definition from now on.
+    SegmentSet(Definition),
+    /// A segment ends; all members leave.
+    SegmentRemove(String),
+    /// A computed trait's definition from now on.
+    ComputedSet(ComputedTrait),
+    /// A computed trait ends.
+    ComputedRemove(String),
+    /// What was asked for by definitions up to this offset is now folded from the whole log: they go live. Given by the
+    /// pipeline itself, so that a rebuild makes them live at the same place.
+    Backfilled {
+        /// Definitions made by commands before this offset are live.
+        before: u64,
+    },
+    /// One page of work over all profiles. Given by the pipeline itself, so that a rebuild does it at the same place.
+    Page(Page),
+    /// An object type's definition from now on.
+    ObjectTypeSet(ObjectType),
+    /// What a destination gets from now on. What it should have already is sent at once.
+    Subscribe(Subscription),
+    /// A destination gets nothing any more.
+    Unsubscribe(String),
+    /// A destination gets all current members of its segments again.
+    Resync(String),
+    /// These are one person.
+    Merge {
+        /// One.
+        a: IdentifierRef,
+        /// The other.
+        b: IdentifierRef,
+    },
+    /// These are two people: what joined them is undone, and does not join them again.
+    Unmerge {
+        /// One.
+        a: IdentifierRef,
+        /// The other; absent: everybody `a` is joined with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        b: Option<IdentifierRef>,
+    },
+    /// A consent by an operator, with proof elsewhere.
+    Consent {
+        /// Whose.
+        subject: IdentifierRef,
+        /// For what.
+        purpose: String,
+        /// By which channel; absent: all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        channel: Option<String>,
+        /// What.
+        state: State,
+    },
+}
+
+/// A log record that is not a command of a known version.
+#[derive(Debug, thiserror::Error)]
+#[error("a command record cannot be read ({0}); if a newer Onefold wrote it, upgrade this one")]
+pub struct DecodeError(#[from] serde_json::Error);
+
+impl CommandRecord {
+    /// The record's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads a record.
+    pub fn decode(bytes: &[u8]) -> Result<CommandRecord, DecodeError> {
+        Ok(serde_json::from_slice(bytes)?)
+    }
+}
+
+/// A tick's payload: the engine's time, little-endian milliseconds since 1970.
+pub fn encode_tick(at: Timestamp) -> [u8; 8] {
+    at.0.to_le_bytes()
+}
+
+/// Reads a tick's payload.
+pub fn decode_tick(bytes: &[u8]) -> Option<Timestamp> {
+    Some(Timestamp(i64::from_le_bytes(bytes.try_into().ok()?)))
+}

@@ -1,0 +1,478 @@
+//! What a workspace has defined, compiled for use.
+//!
+//! Definitions come as commands and stand in the state as rows. A definition that asks for a metric nobody kept so far is
+//! *building* until the log before it is folded in ([`crate::jobs`]); meanwhile its earlier version, if there is one,
+//! stays in force.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use onefold_model::{
+    EntityType, Timestamp, WorkspaceId,
+    command::Subscription,
+    consent::Unstated,
+    identity::Rules,
+    object::ObjectType,
+    profile::computed::{Computed, ComputedTrait},
+    segment::{CompileError, Condition, Definition, Horizon, Lookup, Matcher, Metric, MetricId, Program},
+};
+use onefold_state::{Reader, Row, Scan, Value, schema};
+use rustc_hash::FxHashMap;
+
+use crate::{Error, effects::Effects};
+
+/// A definition's place in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    /// 1, 2, …
+    pub number: i64,
+    /// The command's offset.
+    pub offset: u64,
+    /// The command's time.
+    pub at: Timestamp,
+}
+
+/// A definition with its versions: the newest, and the one in force.
+#[derive(Debug)]
+pub struct Versioned<D, P> {
+    /// Of a segment its number, which stands in profiles.
+    pub number: u32,
+    /// The newest definition.
+    pub newest: D,
+    /// Of the newest definition.
+    pub version: Version,
+    /// The version in force: the newest, or an earlier one while the newest is building.
+    pub in_force: Option<(i64, D)>,
+    /// What is in force, compiled.
+    pub program: Option<P>,
+}
+
+/// A metric that is kept.
+#[derive(Debug, Clone)]
+pub struct KeptMetric {
+    /// What is kept.
+    pub metric: Metric,
+    /// How far back.
+    pub horizon: Horizon,
+    /// Events at and after this offset are folded as they come; those before by the backfill.
+    pub live_from: u64,
+}
+
+/// A workspace as the pipeline knows it.
+#[derive(Debug)]
+pub struct Workspace {
+    /// Which.
+    pub id: WorkspaceId,
+    /// Identity rules in force.
+    pub rules: Rules,
+    /// What silence about consent means.
+    pub unstated: Unstated,
+    /// For calendar days.
+    pub time_zone: TimeZone,
+    /// By name.
+    pub segments: BTreeMap<String, Versioned<Definition, Program>>,
+    /// By name.
+    pub computed: BTreeMap<String, Versioned<ComputedTrait, Computed>>,
+    /// By destination.
+    pub subscriptions: BTreeMap<String, Subscription>,
+    /// By name.
+    pub object_types: BTreeMap<String, ObjectType>,
+    /// Removed segments whose members have not all left yet, by number.
+    pub removed: BTreeMap<u32, String>,
+    /// Numbers of the workspace's own entity types.
+    pub entity_types: BTreeMap<String, EntityType>,
+    /// What is kept at nodes.
+    pub metrics: BTreeMap<MetricId, KeptMetric>,
+    next_metric: u32,
+    next_segment: u32,
+    /// Finds the metrics an event belongs to.
+    pub matcher: Matcher,
+    /// Which live segments read what.
+    pub readers: Readers,
+}
+
+/// From what changed to the segments that must be decided again.
+#[derive(Debug, Default)]
+pub struct Readers {
+    /// Live segments by number, with their name.
+    pub live: BTreeMap<u32, String>,
+    /// By metric.
+    pub of_metric: FxHashMap<MetricId, Vec<u32>>,
+    /// By trait.
+    pub of_trait: FxHashMap<String, Vec<u32>>,
+    /// Those that ask for consent.
+    pub of_consent: Vec<u32>,
+}
+
+impl Lookup for Workspace {
+    fn segment(&self, name: &str) -> Option<&Condition> {
+        self.segments.get(name).map(|segment| &in_force(segment).condition)
+    }
+
+    fn computed(&self, name: &str) -> Option<&ComputedTrait> {
+        self.computed.get(name).map(in_force)
+    }
+
+    fn time_zone(&self) -> &TimeZone {
+        &self.time_zone
+    }
+}
+
+fn in_force<D, P>(versioned: &Versioned<D, P>) -> &D {
+    versioned.in_force.as_ref().map_or(&versioned.newest, |(_, definition)| definition)
+}
+
+impl Workspace {
+    /// A workspace in which nothing is defined.
+    pub fn new(id: WorkspaceId) -> Workspace {
+        Workspace {
+            id,
+            rules: Rules::default(),
+            unstated: Unstated::default(),
+            time_zone: TimeZone::UTC,
+            segments: BTreeMap::new(),
+            computed: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+            object_types: BTreeMap::new(),
+            removed: BTreeMap::new(),
+            entity_types: BTreeMap::new(),
+            metrics: BTreeMap::new(),
+            next_metric: 0,
+            next_segment: 0,
+            matcher: Matcher::new(&[]),
+            readers: Readers::default(),
+        }
+    }
+
+    /// Reads the workspace's definitions.
+    pub fn load(store: &mut dyn Reader, id: WorkspaceId) -> Result<Workspace, Error> {
+        let mut workspace = Workspace::new(id);
+        let own = vec![Value::Int(id.0.into())];
+        for row in store.scan(&Scan::prefix(&schema::METRIC, own.clone(), usize::MAX))? {
+            let metric = MetricId(row[1].as_int()? as u32);
+            let (kept, horizon) = parse(row[3].as_text()?)?;
+            workspace.metrics.insert(metric, KeptMetric { metric: kept, horizon, live_from: row[2].as_int()? as u64 });
+            workspace.next_metric = workspace.next_metric.max(metric.0 + 1);
+        }
+        for row in store.scan(&Scan::prefix(&schema::ENTITY_TYPE, own.clone(), usize::MAX))? {
+            workspace.entity_types.insert(row[1].as_text()?.to_owned(), EntityType(row[2].as_int()? as u16));
+        }
+        for row in store.scan(&Scan::prefix(&schema::DEFINITION, own, usize::MAX))? {
+            workspace.take(store, &row)?;
+        }
+        workspace.recompile(None)?;
+        Ok(workspace)
+    }
+
+    fn take(&mut self, store: &mut dyn Reader, row: &Row) -> Result<(), Error> {
+        let (kind, name) = (row[1].as_text()?, row[2].as_text()?.to_owned());
+        let version =
+            Version { number: row[3].as_int()?, offset: row[5].as_int()? as u64, at: Timestamp(row[6].as_int()?) };
+        let text = row[8].as_text()?;
+        match kind {
+            "segment" => {
+                let number = row[4].as_int()? as u32;
+                self.next_segment = self.next_segment.max(number + 1);
+                let versioned = versioned(store, row, number, version)?;
+                self.segments.insert(name, versioned);
+            }
+            // Its number is never given again.
+            "segment.removed" => {
+                let number = row[4].as_int()? as u32;
+                self.next_segment = self.next_segment.max(number + 1);
+                self.removed.insert(number, text.to_owned());
+            }
+            "computed" => {
+                let versioned = versioned(store, row, 0, version)?;
+                self.computed.insert(name, versioned);
+            }
+            "subscription" => drop(self.subscriptions.insert(name, parse(text)?)),
+            "object_type" => drop(self.object_types.insert(name, parse(text)?)),
+            "setting" => match name.as_str() {
+                "identity_rules" => self.rules = parse(text)?,
+                "consent_default" => self.unstated = parse(text)?,
+                "time_zone" => self.time_zone = time_zone(&parse::<String>(text)?)?,
+                _ => {}
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes a segment's definition by a command. Says which metrics must be folded from the log before it goes live;
+    /// none: it is live.
+    pub fn set_segment(
+        &mut self,
+        definition: Definition,
+        offset: u64,
+        at: Timestamp,
+        effects: &mut Effects,
+    ) -> Result<Vec<MetricId>, CompileError> {
+        let (program, metrics) = self.draft(&definition.condition)?;
+        let new = widest(&program).into_iter().map(|(place, horizon)| (metrics[place.0 as usize].clone(), horizon));
+        let new: Vec<(Metric, Horizon)> = new.collect();
+        let fresh = self.keep(new, offset, effects);
+        let name = definition.name.clone();
+        let old = self.segments.remove(&name);
+        // One that was removed and comes back is the same: its members may not have left yet.
+        let removed = self.removed.iter().find(|(_, removed)| **removed == name).map(|(number, _)| *number);
+        let number = old.as_ref().map(|old| old.number).or(removed).unwrap_or(self.next_segment);
+        self.removed.remove(&number);
+        self.next_segment = self.next_segment.max(number + 1);
+        self.segments.insert(name, next_version(old, number, definition, offset, at));
+        Ok(fresh)
+    }
+
+    /// Takes a computed trait's definition by a command; as [`set_segment`](Self::set_segment).
+    pub fn set_computed(
+        &mut self,
+        definition: ComputedTrait,
+        offset: u64,
+        at: Timestamp,
+        effects: &mut Effects,
+    ) -> Vec<MetricId> {
+        let fresh = self.keep(vec![definition.metric()], offset, effects);
+        let name = definition.name.clone();
+        let old = self.computed.remove(&name);
+        self.computed.insert(name, next_version(old, 0, definition, offset, at));
+        fresh
+    }
+
+    /// Puts into force what was set before `before`.
+    pub fn go_live(&mut self, before: u64) -> Vec<String> {
+        let mut names = vec![];
+        for (name, segment) in &mut self.segments {
+            if segment.go_live(before) {
+                names.push(name.clone());
+            }
+        }
+        for computed in self.computed.values_mut() {
+            computed.go_live(before);
+        }
+        names
+    }
+
+    /// A condition compiled with places in the list of metrics beside it, to learn how far back each must reach.
+    fn draft(&self, condition: &Condition) -> Result<(Program, Vec<Metric>), CompileError> {
+        let mut metrics: Vec<Metric> = vec![];
+        let program = Program::compile(condition, self, &mut |metric| {
+            let place = metrics.iter().position(|m| *m == metric).unwrap_or_else(|| {
+                metrics.push(metric);
+                metrics.len() - 1
+            });
+            MetricId(place as u32)
+        })?;
+        Ok((program, metrics))
+    }
+
+    /// A condition compiled with the numbers of the metrics that are kept.
+    pub fn compile(&self, condition: &Condition) -> Result<Program, CompileError> {
+        let (program, metrics) = self.draft(condition)?;
+        let wanted = widest(&program);
+        Program::compile(condition, self, &mut |metric| {
+            let place = metrics.iter().position(|m| *m == metric).unwrap_or(0) as u32;
+            let horizon = wanted.get(&MetricId(place)).copied().unwrap_or(Horizon::Forever);
+            self.find(&metric, horizon).unwrap_or(UNKEPT)
+        })
+    }
+
+    /// Keeps these metrics from `offset` on; gives those that were not kept, or not so far back.
+    fn keep(&mut self, metrics: Vec<(Metric, Horizon)>, offset: u64, effects: &mut Effects) -> Vec<MetricId> {
+        let mut fresh = vec![];
+        for (metric, horizon) in metrics {
+            if self.find(&metric, horizon).is_some() {
+                continue;
+            }
+            let id = MetricId(self.next_metric);
+            self.next_metric += 1;
+            let text = serde_json::to_string(&(&metric, horizon)).unwrap_or_default();
+            effects.put(
+                &schema::METRIC,
+                vec![
+                    Value::Int(self.id.0.into()),
+                    Value::Int(id.0.into()),
+                    Value::Int(offset as i64),
+                    Value::Text(text),
+                ],
+            );
+            self.metrics.insert(id, KeptMetric { metric, horizon, live_from: offset });
+            fresh.push(id);
+        }
+        fresh
+    }
+
+    /// The metric that is kept at least so far back. The oldest: one that is being folded in comes last.
+    fn find(&self, metric: &Metric, horizon: Horizon) -> Option<MetricId> {
+        self.metrics.iter().find(|(_, kept)| kept.metric == *metric && reaches(kept.horizon, horizon)).map(|(id, _)| *id)
+    }
+
+    /// Compiles what is in force, and drops metrics that nobody asks for any more.
+    pub fn recompile(&mut self, effects: Option<&mut Effects>) -> Result<(), Error> {
+        let unreadable = |error: CompileError| Error::unreadable("a definition", error);
+        let mut needed: std::collections::BTreeSet<MetricId> = Default::default();
+        let mut readers = Readers::default();
+        let mut programs = BTreeMap::new();
+        for (name, segment) in &self.segments {
+            let newest = self.compile(&segment.newest.condition).map_err(unreadable)?;
+            needed.extend(newest.inputs().metrics.iter().map(|(id, _)| *id));
+            let Some((version, definition)) = &segment.in_force else { continue };
+            let program = match *version == segment.version.number {
+                true => newest,
+                false => self.compile(&definition.condition).map_err(unreadable)?,
+            };
+            needed.extend(program.inputs().metrics.iter().map(|(id, _)| *id));
+            readers.add(segment.number, name, &program);
+            programs.insert(name.clone(), program);
+        }
+        let mut computed_programs = BTreeMap::new();
+        for (name, computed) in &self.computed {
+            let kept = |definition: &ComputedTrait| {
+                let (metric, horizon) = definition.metric();
+                self.find(&metric, horizon).unwrap_or(UNKEPT)
+            };
+            needed.insert(kept(&computed.newest));
+            if let Some((_, definition)) = &computed.in_force {
+                let metric = kept(definition);
+                needed.insert(metric);
+                computed_programs.insert(name.clone(), definition.compile(metric));
+            }
+        }
+        for (name, segment) in &mut self.segments {
+            segment.program = programs.remove(name);
+        }
+        for (name, computed) in &mut self.computed {
+            computed.program = computed_programs.remove(name);
+        }
+        if let Some(effects) = effects {
+            for id in self.metrics.keys().filter(|id| !needed.contains(id)) {
+                effects.delete(&schema::METRIC, vec![Value::Int(self.id.0.into()), Value::Int(id.0.into())]);
+            }
+            self.metrics.retain(|id, _| needed.contains(id));
+        }
+        let kept: Vec<(MetricId, Metric)> = self.metrics.iter().map(|(id, kept)| (*id, kept.metric.clone())).collect();
+        self.matcher = Matcher::new(&kept);
+        self.readers = readers;
+        Ok(())
+    }
+
+    /// The name of the segment with this number.
+    pub fn segment_name(&self, number: u32) -> Option<&str> {
+        let live = self.readers.live.get(&number).map(String::as_str);
+        let building = || self.segments.iter().find(|(_, s)| s.number == number).map(|(name, _)| name.as_str());
+        live.or_else(building).or_else(|| self.removed.get(&number).map(String::as_str))
+    }
+
+    /// The row of a definition as it stands now, and the row of its version.
+    pub fn definition_rows<D: serde::Serialize, P>(
+        &self,
+        kind: &str,
+        name: &str,
+        versioned: &Versioned<D, P>,
+        caller: &str,
+    ) -> (Row, Row) {
+        let text = serde_json::to_string(&versioned.newest).unwrap_or_default();
+        let live = versioned.in_force.as_ref().map_or(Value::Null, |(version, _)| Value::Int(*version));
+        let head = [Value::Int(self.id.0.into()), Value::Text(kind.to_owned()), Value::Text(name.to_owned())];
+        let version = versioned.version;
+        let place = [Value::Int(version.offset as i64), Value::Int(version.at.0)];
+        let number = [Value::Int(version.number), Value::Int(versioned.number.into())];
+        let row = head.iter().chain(&number).chain(&place).cloned().chain([live, Value::Text(text.clone())]).collect();
+        let tail = [Value::Text(caller.to_owned()), Value::Text(text)];
+        let version_row = head.iter().chain(&number[..1]).chain(&place).cloned().chain(tail).collect();
+        (row, version_row)
+    }
+}
+
+/// The number of a metric that nobody keeps: no node has a series of it.
+const UNKEPT: MetricId = MetricId(u32::MAX);
+
+/// How far back each metric must reach for all who read it.
+fn widest(program: &Program) -> BTreeMap<MetricId, Horizon> {
+    let mut wanted: BTreeMap<MetricId, Horizon> = BTreeMap::new();
+    for (metric, horizon) in &program.inputs().metrics {
+        let known = wanted.entry(*metric).or_insert(*horizon);
+        if !reaches(*known, *horizon) {
+            *known = if reaches(*horizon, *known) { *horizon } else { Horizon::Forever };
+        }
+    }
+    wanted
+}
+
+impl Readers {
+    fn add(&mut self, number: u32, name: &str, program: &Program) {
+        let inputs = program.inputs();
+        self.live.insert(number, name.to_owned());
+        for (metric, _) in &inputs.metrics {
+            self.of_metric.entry(*metric).or_default().push(number);
+        }
+        for name in &inputs.traits {
+            self.of_trait.entry(name.clone()).or_default().push(number);
+        }
+        if !inputs.purposes.is_empty() {
+            self.of_consent.push(number);
+        }
+    }
+}
+
+impl<D: Clone, P> Versioned<D, P> {
+    fn go_live(&mut self, before: u64) -> bool {
+        let newest = self.version.number;
+        let due = self.version.offset < before && self.in_force.as_ref().is_none_or(|(version, _)| *version != newest);
+        if due {
+            self.in_force = Some((newest, self.newest.clone()));
+        }
+        due
+    }
+}
+
+fn next_version<D, P>(
+    old: Option<Versioned<D, P>>,
+    number: u32,
+    newest: D,
+    offset: u64,
+    at: Timestamp,
+) -> Versioned<D, P> {
+    let last = old.as_ref().map_or(0, |old| old.version.number);
+    let version = Version { number: last + 1, offset, at };
+    let (in_force, program) = old.map_or((None, None), |old| (old.in_force, old.program));
+    Versioned { number, newest, version, in_force, program }
+}
+
+fn versioned<D: serde::de::DeserializeOwned + Clone, P>(
+    store: &mut dyn Reader,
+    row: &Row,
+    number: u32,
+    version: Version,
+) -> Result<Versioned<D, P>, Error> {
+    let newest: D = parse(row[8].as_text()?)?;
+    let in_force = match row[7].some().map(Value::as_int).transpose()? {
+        None => None,
+        Some(live) if live == version.number => Some((live, newest.clone())),
+        Some(live) => {
+            let key = vec![row[0].clone(), row[1].clone(), row[2].clone(), Value::Int(live)];
+            let earlier = store.get(&schema::DEFINITION_VERSION, &[key])?.pop().flatten();
+            let earlier = earlier.ok_or_else(|| Error::unreadable("a definition", "the version in force is missing"))?;
+            Some((live, parse(earlier[7].as_text()?)?))
+        }
+    };
+    Ok(Versioned { number, newest, version, in_force, program: None })
+}
+
+/// Whether a metric kept to `kept` answers what asks for `asked`.
+fn reaches(kept: Horizon, asked: Horizon) -> bool {
+    match (kept, asked) {
+        (Horizon::Forever, _) | (_, Horizon::None) => true,
+        (Horizon::Ms(kept), Horizon::Ms(asked)) => kept >= asked,
+        (Horizon::Since(kept), Horizon::Since(asked)) => kept <= asked,
+        _ => false,
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| Error::unreadable("a definition", error))
+}
+
+/// The time zone of this IANA name.
+pub fn time_zone(name: &str) -> Result<TimeZone, Error> {
+    TimeZone::get(name).map_err(|error| Error::unreadable("a time zone", error))
+}

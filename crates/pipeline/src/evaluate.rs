@@ -1,0 +1,154 @@
+//! Live segments: deciding who is in, at each event and each due time.
+
+use onefold_model::{ProfileId, Timestamp, WorkspaceId};
+use onefold_state::{Txn, Value, schema};
+use smallvec::SmallVec;
+
+use crate::{
+    Error,
+    definitions::Workspace,
+    fold::Changed,
+    partition::Partition,
+    profile::{Joined, Profile},
+};
+
+impl Partition {
+    /// The profile's facts as of `at`.
+    pub(crate) fn joined(&self, profile: &Profile, at: Timestamp) -> Joined<'_> {
+        let unstated = self.workspaces.get(&profile.workspace).map(|w| w.unstated).unwrap_or_default();
+        Joined { nodes: profile.nodes.iter().filter_map(|n| self.nodes.peek(n)).collect(), unstated, at }
+    }
+
+    /// Decides the segments that what changed may have changed.
+    pub(crate) fn decide(
+        &mut self,
+        workspace: WorkspaceId,
+        profile: ProfileId,
+        changed: &Changed,
+        at: Timestamp,
+        offset: u64,
+    ) {
+        let Some(readers) = self.workspaces.get(&workspace).map(|w| &w.readers) else { return };
+        let mut numbers: SmallVec<[u32; 32]> = SmallVec::new();
+        if changed.all {
+            numbers.extend(readers.live.keys().copied());
+        } else {
+            for metric in &changed.metrics {
+                numbers.extend_from_slice(readers.of_metric.get(metric).map_or(&[], Vec::as_slice));
+            }
+            for name in &changed.traits {
+                numbers.extend_from_slice(readers.of_trait.get(name).map_or(&[], Vec::as_slice));
+            }
+            if changed.consent {
+                numbers.extend_from_slice(&readers.of_consent);
+            }
+            numbers.sort_unstable();
+            numbers.dedup();
+        }
+        self.decide_segments(workspace, profile, &numbers, changed.all, at, offset);
+    }
+
+    /// Decides these segments as of `at`. `all`: these are all there are, so the next due time is theirs alone; else it
+    /// only moves earlier, and a wake too early decides again.
+    fn decide_segments(
+        &mut self,
+        workspace: WorkspaceId,
+        id: ProfileId,
+        numbers: &[u32],
+        all: bool,
+        at: Timestamp,
+        offset: u64,
+    ) {
+        let (Some(definitions), Some(profile)) = (self.workspaces.get(&workspace), self.profiles.peek(&id)) else {
+            return;
+        };
+        let facts = self.joined(profile, at);
+        let mut due = if all { self.expiry(definitions, profile) } else { profile.due };
+        let mut moves: SmallVec<[(u32, bool); 8]> = SmallVec::new();
+        for number in numbers {
+            let program = definitions.readers.live.get(number).and_then(|name| definitions.segments.get(name));
+            let Some(program) = program.and_then(|segment| segment.program.as_ref()) else { continue };
+            let answer = program.evaluate(&facts, at);
+            due = due.min(answer.until);
+            if answer.holds != profile.segments.contains(number) {
+                moves.push((*number, answer.holds));
+            }
+        }
+        if all {
+            // Segments that are no more.
+            for number in profile.segments.iter().filter(|number| !definitions.readers.live.contains_key(number)) {
+                moves.push((*number, false));
+            }
+        }
+        let moved = due != profile.due;
+        drop(facts);
+        for (number, entered) in moves {
+            self.change_membership(workspace, id, number, entered, at, offset);
+        }
+        if moved && let Some(profile) = self.profiles.get_mut(&id) {
+            profile.due = due;
+            self.effects.profiles.insert(id, workspace);
+            self.timers.set(workspace, id, due);
+        }
+    }
+
+    /// When a profile with only anonymous identifiers goes if it stays silent; `MAX` where it has others.
+    fn expiry(&self, definitions: &Workspace, profile: &Profile) -> Timestamp {
+        let mut longest = 0;
+        for node in profile.nodes.iter().filter_map(|n| self.nodes.peek(n)) {
+            match definitions.rules.anonymous_ms(&node.kind) {
+                Some(ms) => longest = longest.max(ms),
+                None => return Timestamp::MAX,
+            }
+        }
+        profile.last_seen.plus(longest)
+    }
+
+    /// A profile is due: it has been silent too long, or its segments are decided again, as of `due`.
+    pub(crate) fn wake(
+        &mut self,
+        txn: &mut dyn Txn,
+        workspace: WorkspaceId,
+        id: ProfileId,
+        due: Timestamp,
+        offset: u64,
+    ) -> Result<(), Error> {
+        self.workspace(txn, workspace)?;
+        self.load_profiles(txn, workspace, &[id])?;
+        let Some(profile) = self.profiles.peek(&id).filter(|profile| profile.due == due) else { return Ok(()) };
+        if self.expiry(&self.workspaces[&workspace], profile) <= due {
+            return self.expire(txn, id, offset);
+        }
+        let changed = Changed { all: true, ..Changed::default() };
+        self.decide(workspace, id, &changed, due, offset);
+        Ok(())
+    }
+
+    /// Somebody enters or leaves a segment.
+    pub(crate) fn change_membership(
+        &mut self,
+        workspace: WorkspaceId,
+        id: ProfileId,
+        number: u32,
+        entered: bool,
+        at: Timestamp,
+        offset: u64,
+    ) {
+        let Some(profile) = self.profiles.get_mut(&id) else { return };
+        match (profile.segments.binary_search(&number), entered) {
+            (Err(place), true) => profile.segments.insert(place, number),
+            (Ok(place), false) => drop(profile.segments.remove(place)),
+            _ => return,
+        }
+        self.effects.profiles.insert(id, workspace);
+        let Some(name) = self.workspaces.get(&workspace).and_then(|w| w.segment_name(number)) else { return };
+        let name = name.to_owned();
+        let place = self.effects.next_place();
+        let key = [i64::from(workspace.0), offset as i64, place].map(Value::Int);
+        let rest = [Value::Text(name.clone()), Value::Int(id.0.0), Value::Int(entered.into()), Value::Int(at.0)];
+        self.effects.put(&schema::SEGMENT_CHANGE, key.into_iter().chain(rest).collect());
+        self.effects.tally(workspace, &format!("segment.{name}"), if entered { 1 } else { -1 });
+        self.effects.members.insert((workspace, name.clone(), id), entered.then_some(at.0));
+        self.notify(workspace, &name, id, entered, at, offset);
+    }
+}

@@ -1,0 +1,405 @@
+//! One partition's state at work: what is loaded, what is decided, what is to be written.
+//!
+//! [`Partition::apply`] takes records in log order within a transaction. Events and ticks come in runs; a command comes
+//! alone, because it may change how the next event is read.
+
+use onefold_log::{Kind, Record};
+use onefold_model::{
+    NodeId, ProfileId, Timestamp, WorkspaceId,
+    command::{CommandRecord, decode_tick},
+    event::EventRecord,
+};
+use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::{
+    Error,
+    cache::Cache,
+    dedupe::Dedupe,
+    definitions::Workspace,
+    effects::Effects,
+    identity::identifier_key,
+    jobs::Jobs,
+    prepare::Event,
+    profile::{Node, PERSON, Profile, write_chunks},
+    registry::Registry,
+    timers::Timers,
+    verdict::{self, Verdict},
+};
+
+/// Bounds and windows of the pipeline.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Days for which a message id is remembered.
+    pub dedupe_days: u32,
+    /// Bytes of decoded profiles kept in memory.
+    pub cache_bytes_max: usize,
+    /// Decompressed bytes of log read at a time.
+    pub batch_bytes_max: usize,
+    /// Profiles in one page of work over all profiles.
+    pub page_profiles: usize,
+    /// Decompressed bytes of log folded in one step of a backfill.
+    pub backfill_bytes_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            dedupe_days: 30,
+            cache_bytes_max: 256 << 20,
+            batch_bytes_max: 4 << 20,
+            page_profiles: 2000,
+            backfill_bytes_max: 8 << 20,
+        }
+    }
+}
+
+/// Timers that fire before what they made is handed to the transaction.
+const TIMERS_AT_ONCE: usize = 5000;
+
+/// The state of one partition.
+#[derive(Debug)]
+pub struct Partition {
+    pub(crate) number: u32,
+    pub(crate) settings: Settings,
+    pub(crate) workspaces: FxHashMap<WorkspaceId, Workspace>,
+    pub(crate) registries: FxHashMap<WorkspaceId, Registry>,
+    pub(crate) nodes: Cache<NodeId, Node>,
+    pub(crate) profiles: Cache<ProfileId, Profile>,
+    /// From an identifier to its node; `None`: it is known that there is none.
+    pub(crate) identifiers: Cache<u128, Option<NodeId>>,
+    pub(crate) dedupe: Dedupe,
+    pub(crate) timers: Timers,
+    pub(crate) jobs: Jobs,
+    pub(crate) effects: Effects,
+    /// The offset after the last one applied.
+    pub next_offset: u64,
+    /// Engine time: that of the last record.
+    pub now: Timestamp,
+    /// A rebuild: nothing goes to an outbox.
+    pub(crate) silent: bool,
+}
+
+impl Partition {
+    /// Reads where the partition stands.
+    pub fn load(store: &mut dyn Reader, number: u32, settings: Settings) -> Result<Partition, Error> {
+        let progress = store.get(&schema::PROGRESS, &[vec![Value::Int(number.into())]])?.pop().flatten();
+        let (next_offset, now, jobs) = match progress {
+            None => (0, Timestamp::MIN, Jobs::default()),
+            Some(row) => (row[1].as_int()? as u64, Timestamp(row[2].as_int()?), Jobs::decode(row[3].as_bytes()?)?),
+        };
+        let third = settings.cache_bytes_max / 8;
+        Ok(Partition {
+            number,
+            workspaces: FxHashMap::default(),
+            registries: FxHashMap::default(),
+            nodes: Cache::new(settings.cache_bytes_max - 2 * third),
+            profiles: Cache::new(third),
+            identifiers: Cache::new(third),
+            dedupe: Dedupe::load(store, number, settings.dedupe_days)?,
+            timers: Timers::load(store)?,
+            jobs,
+            effects: Effects::default(),
+            next_offset,
+            now,
+            silent: false,
+            settings,
+        })
+    }
+
+    /// Applies records that follow each other, the first at [`next_offset`](Self::next_offset), and writes what they
+    /// change to `txn`. After an error the partition must be loaded anew.
+    pub fn apply(&mut self, txn: &mut dyn Txn, records: &[Record<'_>]) -> Result<(), Error> {
+        let first = self.next_offset;
+        let mut rest = records;
+        while let Some(record) = rest.first() {
+            let run = rest.iter().take_while(|r| r.erased || r.kind != Kind::Command).count();
+            if run > 0 {
+                self.apply_run(txn, &rest[..run])?;
+                rest = &rest[run..];
+            } else {
+                self.apply_command(txn, record)?;
+                rest = &rest[1..];
+            }
+        }
+        self.next_offset = first + records.len() as u64;
+        let body = verdict::encode(first, &std::mem::take(&mut self.effects.verdicts));
+        let key = [i64::from(self.number), first as i64, records.len() as i64].map(Value::Int);
+        txn.put(&schema::VERDICT, vec![key.into_iter().chain([Value::Bytes(body)]).collect()])?;
+        self.finish(txn)
+    }
+
+    /// Writes all that is decided, and where the partition stands.
+    pub(crate) fn finish(&mut self, txn: &mut dyn Txn) -> Result<(), Error> {
+        self.write(txn)?;
+        self.dedupe.flush(txn, self.now)?;
+        let place = [i64::from(self.number), self.next_offset as i64, self.now.0].map(Value::Int);
+        txn.put(&schema::PROGRESS, vec![place.into_iter().chain([Value::Bytes(self.jobs.encode())]).collect()])?;
+        self.effects.place = 0;
+        Ok(())
+    }
+
+    /// Between transactions: drops from memory what was not used for long.
+    pub fn trim(&mut self) {
+        self.nodes.trim();
+        self.profiles.trim();
+        self.identifiers.trim();
+    }
+
+    fn apply_run(&mut self, txn: &mut dyn Txn, records: &[Record<'_>]) -> Result<(), Error> {
+        let mut read: Vec<Result<Item<'_>, String>> = Vec::with_capacity(records.len());
+        for record in records {
+            read.push(self.read(txn, record)?);
+        }
+        self.load_touched(txn, &read)?;
+        for (record, item) in records.iter().zip(read) {
+            self.effects.place = 0;
+            let verdict = match item {
+                Ok(Item::Erased) => Verdict::Erased,
+                Ok(Item::Tick(at)) => {
+                    self.advance(txn, at, record.offset)?;
+                    Verdict::Tick
+                }
+                Ok(Item::Event(event)) => {
+                    self.advance(txn, event.record.received_at, record.offset)?;
+                    self.apply_event(txn, &event)?
+                }
+                Err(cause) => {
+                    tracing::error!(offset = record.offset, cause, "a record cannot be read");
+                    Verdict::Unreadable
+                }
+            };
+            self.effects.verdicts.push(verdict);
+            self.fire(txn, self.now.plus(1), record.offset)?;
+        }
+        Ok(())
+    }
+
+    fn read<'r>(&mut self, txn: &mut dyn Txn, record: &Record<'r>) -> Result<Result<Item<'r>, String>, Error> {
+        if record.erased {
+            return Ok(Ok(Item::Erased));
+        }
+        Ok(match record.kind {
+            Kind::Tick => decode_tick(record.payload).map(Item::Tick).ok_or_else(|| "a tick has 8 bytes".to_owned()),
+            _ => match EventRecord::decode(record.payload) {
+                Err(error) => Err(error.to_string()),
+                Ok(event) => {
+                    let rules = &self.workspace(txn, event.workspace)?.rules;
+                    Event::read(record.offset, event, rules).map(|event| Item::Event(Box::new(event)))
+                }
+            },
+        })
+    }
+
+    /// The workspace, read when it is first met.
+    pub(crate) fn workspace(&mut self, store: &mut dyn Txn, id: WorkspaceId) -> Result<&mut Workspace, Error> {
+        if !self.workspaces.contains_key(&id) {
+            self.workspaces.insert(id, Workspace::load(store, id)?);
+            self.registries.insert(id, Registry::load(store, id)?);
+        }
+        Ok(self.workspaces.get_mut(&id).expect("it was put there just now"))
+    }
+
+    /// Loads at once whatever the events touch.
+    fn load_touched(&mut self, txn: &mut dyn Txn, items: &[Result<Item<'_>, String>]) -> Result<(), Error> {
+        let mut wanted: FxHashMap<WorkspaceId, Vec<(u128, Row)>> = FxHashMap::default();
+        let mut asked: FxHashSet<u128> = FxHashSet::default();
+        let mut nodes: FxHashMap<WorkspaceId, Vec<NodeId>> = FxHashMap::default();
+        for item in items {
+            let Ok(Item::Event(event)) = item else { continue };
+            let workspace = event.record.workspace;
+            for identifier in &event.identity.identifiers {
+                let key = identifier_key(workspace, &identifier.kind, &identifier.value);
+                if !asked.insert(key) {
+                    continue;
+                }
+                if self.identifiers.touch(&key, |_| 32) {
+                    if let Some(Some(node)) = self.identifiers.peek(&key) {
+                        nodes.entry(workspace).or_default().push(*node);
+                    }
+                    continue;
+                }
+                let row = vec![
+                    Value::Int(workspace.0.into()),
+                    PERSON,
+                    Value::Text(identifier.kind.to_string()),
+                    Value::Text(identifier.value.clone()),
+                ];
+                wanted.entry(workspace).or_default().push((key, row));
+            }
+        }
+        for (workspace, wanted) in wanted {
+            let (keys, rows): (Vec<u128>, Vec<Row>) = wanted.into_iter().unzip();
+            for (key, row) in keys.into_iter().zip(txn.get(&schema::IDENTIFIER, &rows)?) {
+                let node = row.map(|row| row[4].as_int()).transpose()?.map(NodeId);
+                self.identifiers.insert(key, node, 32);
+                nodes.entry(workspace).or_default().extend(node);
+            }
+        }
+        for (workspace, nodes) in nodes {
+            self.load_nodes(txn, workspace, &nodes)?;
+        }
+        Ok(())
+    }
+
+    /// The node of an identifier in its normal form, if there is one.
+    pub(crate) fn find(
+        &mut self,
+        txn: &mut dyn Txn,
+        workspace: WorkspaceId,
+        kind: &str,
+        value: &str,
+    ) -> Result<Option<NodeId>, Error> {
+        let key = identifier_key(workspace, kind, value);
+        if let Some(known) = self.identifiers.peek(&key) {
+            return Ok(*known);
+        }
+        let row = vec![Value::Int(workspace.0.into()), PERSON, Value::Text(kind.into()), Value::Text(value.into())];
+        let row = txn.get(&schema::IDENTIFIER, &[row])?.pop().flatten();
+        let node = row.map(|row| row[4].as_int()).transpose()?.map(NodeId);
+        self.identifiers.insert(key, node, 32);
+        Ok(node)
+    }
+
+    /// Loads these nodes, their profiles, and the profiles' other nodes.
+    pub(crate) fn load_nodes(
+        &mut self,
+        txn: &mut dyn Txn,
+        workspace: WorkspaceId,
+        wanted: &[NodeId],
+    ) -> Result<(), Error> {
+        self.fetch_nodes(txn, workspace, wanted)?;
+        let mut profiles: Vec<ProfileId> = wanted.iter().filter_map(|n| self.nodes.peek(n)).map(|n| n.profile).collect();
+        profiles.sort_unstable();
+        profiles.dedup();
+        self.load_profiles(txn, workspace, &profiles)
+    }
+
+    /// Loads these profiles and all their nodes.
+    pub(crate) fn load_profiles(
+        &mut self,
+        txn: &mut dyn Txn,
+        workspace: WorkspaceId,
+        wanted: &[ProfileId],
+    ) -> Result<(), Error> {
+        let missing: Vec<ProfileId> =
+            wanted.iter().copied().filter(|p| !self.profiles.touch(p, Profile::size_bytes)).collect();
+        let keys: Vec<Row> = missing.iter().map(|id| Profile::key(workspace, *id)).collect();
+        for row in txn.get(&schema::PROFILE, &keys)?.into_iter().flatten() {
+            let profile = Profile::from_row(&row)?;
+            let bytes = profile.size_bytes();
+            self.profiles.insert(profile.id, profile, bytes);
+        }
+        let nodes: Vec<NodeId> =
+            wanted.iter().filter_map(|p| self.profiles.peek(p)).flat_map(|p| p.nodes.iter().copied()).collect();
+        self.fetch_nodes(txn, workspace, &nodes)
+    }
+
+    fn fetch_nodes(&mut self, txn: &mut dyn Txn, workspace: WorkspaceId, wanted: &[NodeId]) -> Result<(), Error> {
+        let mut missing: Vec<NodeId> =
+            wanted.iter().copied().filter(|n| !self.nodes.touch(n, Node::size_bytes)).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let keys: Vec<Row> = missing.iter().map(|id| Node::key(workspace, *id)).collect();
+        for row in txn.get(&schema::NODE, &keys)?.into_iter().flatten() {
+            let node = Node::from_row(&row, txn)?;
+            let bytes = node.size_bytes();
+            self.nodes.insert(node.id, node, bytes);
+        }
+        Ok(())
+    }
+
+    /// Moves engine time on to `at`, if that is later; what is due before fires first.
+    pub(crate) fn advance(&mut self, txn: &mut dyn Txn, at: Timestamp, offset: u64) -> Result<(), Error> {
+        if at > self.now {
+            self.fire(txn, at, offset)?;
+            self.now = at;
+        }
+        Ok(())
+    }
+
+    /// Decides anew the profiles that are due at or before `until`, each as of its own due time, in their order.
+    pub(crate) fn fire(&mut self, txn: &mut dyn Txn, until: Timestamp, offset: u64) -> Result<(), Error> {
+        let mut fired = 0;
+        loop {
+            while self.timers.must_refill(until) {
+                self.write(txn)?;
+                self.timers.refill(txn)?;
+            }
+            let Some((due, profile, workspace)) = self.timers.pop(until) else { return Ok(()) };
+            self.wake(txn, workspace, profile, due, offset)?;
+            fired += 1;
+            if fired % TIMERS_AT_ONCE == 0 {
+                self.write(txn)?;
+                self.trim();
+            }
+        }
+    }
+
+    /// Hands what changed to the transaction.
+    pub(crate) fn write(&mut self, txn: &mut dyn Txn) -> Result<(), Error> {
+        for (workspace, registry) in &mut self.registries {
+            registry.flush(*workspace, &mut self.effects);
+        }
+        self.effects.write(txn)?;
+        let mut rows = Vec::with_capacity(self.effects.nodes.len());
+        for id in std::mem::take(&mut self.effects.nodes) {
+            if let Some(node) = self.nodes.get_mut(&id) {
+                write_chunks(txn, node)?;
+                rows.push(node.to_row());
+            }
+        }
+        txn.put(&schema::NODE, rows)?;
+        let (mut rows, mut gone) = (vec![], vec![]);
+        for (id, workspace) in std::mem::take(&mut self.effects.profiles) {
+            match self.profiles.peek(&id) {
+                Some(profile) => rows.push(profile.to_row()),
+                None => gone.push(Profile::key(workspace, id)),
+            }
+        }
+        txn.put(&schema::PROFILE, rows)?;
+        txn.delete(&schema::PROFILE, &gone)?;
+        Ok(())
+    }
+
+    fn apply_command(&mut self, txn: &mut dyn Txn, record: &Record<'_>) -> Result<(), Error> {
+        self.effects.place = 0;
+        match CommandRecord::decode(record.payload) {
+            Ok(command) => {
+                self.advance(txn, command.at, record.offset)?;
+                self.workspace(txn, command.workspace)?;
+                self.command(txn, command, record.offset)?;
+                self.effects.verdicts.push(Verdict::Command);
+            }
+            Err(error) => {
+                tracing::error!(offset = record.offset, %error, "a command cannot be read");
+                self.effects.verdicts.push(Verdict::Unreadable);
+            }
+        }
+        self.fire(txn, self.now.plus(1), record.offset)
+    }
+
+    /// The first profiles of a workspace after `after`, loaded.
+    pub(crate) fn page(
+        &mut self,
+        txn: &mut dyn Txn,
+        workspace: WorkspaceId,
+        after: Option<ProfileId>,
+        limit: usize,
+    ) -> Result<Vec<ProfileId>, Error> {
+        self.write(txn)?;
+        let prefix = vec![Value::Int(workspace.0.into()), PERSON];
+        let after = after.map(|id| Profile::key(workspace, id));
+        let rows = txn.scan(&Scan { after, ..Scan::prefix(&schema::PROFILE, prefix, limit) })?;
+        let ids: Vec<ProfileId> =
+            rows.iter().map(|row| Ok(ProfileId(NodeId(row[2].as_int()?)))).collect::<Result<_, Error>>()?;
+        self.load_profiles(txn, workspace, &ids)?;
+        Ok(ids)
+    }
+}
+
+enum Item<'a> {
+    Event(Box<Event<'a>>),
+    Tick(Timestamp),
+    Erased,
+}

@@ -1,0 +1,143 @@
+//! An event as the pipeline works on it: read once, before anything is loaded.
+
+use std::borrow::Cow;
+
+use onefold_model::{
+    Timestamp, Value,
+    event::{EventRecord, Fields, Kind},
+    identity::{Extracted, Rules, extract},
+    json::{self, Members},
+    segment::{EventFields, Path},
+    value,
+};
+use rust_decimal::Decimal;
+use serde_json::value::RawValue;
+
+use crate::dedupe;
+
+/// An event, read.
+#[derive(Debug)]
+pub struct Event<'a> {
+    pub offset: u64,
+    pub record: EventRecord<'a>,
+    pub kind: Kind,
+    /// Of a track call its `event`; else the call.
+    pub name: Cow<'a, str>,
+    pub fields: Fields<'a>,
+    pub context: Option<Members<'a>>,
+    pub traits: Option<Members<'a>>,
+    pub properties: Option<Members<'a>>,
+    pub identity: Extracted,
+    pub key: u128,
+}
+
+impl<'a> Event<'a> {
+    /// Reads the event of a log record; an error says why it cannot be read.
+    pub fn read(offset: u64, record: EventRecord<'a>, rules: &Rules) -> Result<Event<'a>, String> {
+        let fields = Fields::read(record.json).map_err(|error| error.to_string())?;
+        let kind = fields.kind.and_then(json::text).and_then(|name| Kind::from_name(&name)).ok_or("it has no type")?;
+        let message_id = fields.message_id.and_then(json::text).ok_or("it has no messageId")?;
+        let name = match kind {
+            Kind::Track => fields.event.and_then(json::scalar).unwrap_or(Cow::Borrowed("track")),
+            other => Cow::Borrowed(other.name()),
+        };
+        let context = fields.context.and_then(Members::of);
+        let identity = extract(&fields, context.as_ref(), kind, rules);
+        Ok(Event {
+            offset,
+            key: dedupe::key(record.workspace, record.source, &message_id),
+            record,
+            kind,
+            name,
+            traits: fields.traits.and_then(Members::of),
+            properties: fields.properties.and_then(Members::of),
+            fields,
+            context,
+            identity,
+        })
+    }
+
+    /// The traits of the person that the event says: of an identify call its own, and any call's `context.traits`.
+    pub fn person_traits(&self) -> impl Iterator<Item = (Cow<'a, str>, &'a RawValue)> {
+        let own = if self.kind == Kind::Identify { self.traits.as_ref() } else { None };
+        let context = self.context.as_ref().and_then(|context| context.object("traits")).unwrap_or_default();
+        // What the call itself says comes last, and so counts where both say something.
+        context.0.into_iter().chain(own.into_iter().flat_map(|traits| traits.0.clone()))
+    }
+
+    fn find(&self, path: &str) -> Option<&'a RawValue> {
+        let (members, path) = match path.strip_prefix('$') {
+            Some(path) => {
+                let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+                let raw = match first {
+                    "context" => return rest.and_then(|rest| descend(self.context.as_ref()?, rest)),
+                    "traits" => return rest.and_then(|rest| descend(self.traits.as_ref()?, rest)),
+                    "name" => self.fields.name,
+                    "channel" => self.fields.channel,
+                    "type" => self.fields.kind,
+                    "groupId" => self.fields.group_id,
+                    _ => None,
+                };
+                return raw;
+            }
+            None => (self.properties.as_ref()?, path),
+        };
+        descend(members, path)
+    }
+}
+
+/// The value at a dotted path; a member whose own name has the dots in it comes first.
+fn descend<'a>(members: &Members<'a>, path: &str) -> Option<&'a RawValue> {
+    if let Some(raw) = members.get(path) {
+        return Some(raw);
+    }
+    let (first, rest) = path.split_once('.')?;
+    descend(&members.object(first)?, rest)
+}
+
+impl EventFields for Event<'_> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn at(&self) -> Timestamp {
+        self.record.timestamp
+    }
+
+    fn value(&self, path: &Path) -> Option<Value> {
+        self.find(&path.0).map(Value::from_json).filter(|value| *value != Value::Null)
+    }
+
+    fn amount(&self, path: &Path) -> Option<Decimal> {
+        self.find(&path.0).and_then(value::amount_of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use onefold_model::WorkspaceId;
+
+    #[test]
+    fn paths_reach_into_the_event() {
+        let json = r#"{"type":"track","event":"A","messageId":"m","userId":"u","channel":"web",
+            "properties":{"price":"19.90","a":{"b":{"c":1}},"x.y":2},"context":{"page":{"url":"/"}}}"#;
+        let record = EventRecord {
+            workspace: WorkspaceId(1),
+            source: 1,
+            for_ever: false,
+            received_at: Timestamp(0),
+            timestamp: Timestamp(0),
+            sent_at: None,
+            json,
+        };
+        let event = Event::read(0, record, &Rules::default()).unwrap();
+        let value = |path: &str| event.value(&Path(path.to_owned())).map(|value| value.to_json());
+        assert_eq!(value("a.b.c").as_deref(), Some("1"));
+        assert_eq!(value("x.y").as_deref(), Some("2"));
+        assert_eq!(value("$context.page.url").as_deref(), Some("\"/\""));
+        assert_eq!(value("$channel").as_deref(), Some("\"web\""));
+        assert_eq!(value("nothing"), None);
+        assert_eq!(event.amount(&Path("price".to_owned())), Some(Decimal::new(199, 1)));
+    }
+}

@@ -1,0 +1,234 @@
+//! Nodes and profiles as the pipeline holds them, and their rows.
+
+use onefold_model::{
+    NodeId, ProfileId, Timestamp, Value as TraitValue, WorkspaceId,
+    consent::{self, Unstated},
+    profile::{Partial, Series, traits},
+    segment::{Facts, MetricId},
+};
+use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use crate::Error;
+
+/// The entity column of people.
+pub const PERSON: Value = Value::Int(0);
+
+/// An identifier and what is folded at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    pub workspace: WorkspaceId,
+    pub id: NodeId,
+    pub kind: String,
+    pub value: String,
+    pub profile: ProfileId,
+    pub first_seen: Timestamp,
+    pub last_seen: Timestamp,
+    /// Events that belong to it.
+    pub events: u64,
+    pub partial: Partial,
+}
+
+impl Node {
+    pub fn key(workspace: WorkspaceId, id: NodeId) -> Row {
+        vec![Value::Int(workspace.0.into()), PERSON, Value::Int(id.0)]
+    }
+
+    pub fn to_row(&self) -> Row {
+        let mut body = Vec::with_capacity(256);
+        self.partial.encode(&mut body);
+        vec![
+            Value::Int(self.workspace.0.into()),
+            PERSON,
+            Value::Int(self.id.0),
+            Value::Text(self.kind.clone()),
+            Value::Text(self.value.clone()),
+            Value::Int(self.profile.0.0),
+            Value::Int(self.first_seen.0),
+            Value::Int(self.last_seen.0),
+            Value::Int(self.events as i64),
+            Value::Bytes(body),
+        ]
+    }
+
+    /// Reads a node; `store` gives the chunks of its long series.
+    pub fn from_row(row: &Row, store: &mut dyn Reader) -> Result<Node, Error> {
+        debug_assert_eq!(row.len(), schema::NODE.columns.len());
+        let mut failed = None;
+        let mut chunks = |metric: MetricId| {
+            let prefix = row[..3].iter().cloned().chain([Value::Int(metric.0.into())]).collect();
+            chunk_rows(store, prefix).unwrap_or_else(|error| {
+                failed = Some(error);
+                vec![]
+            })
+        };
+        let partial = Partial::decode(row[9].as_bytes()?, &mut chunks);
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        Ok(Node {
+            workspace: WorkspaceId(row[0].as_int()? as u32),
+            id: NodeId(row[2].as_int()?),
+            kind: row[3].as_text()?.to_owned(),
+            value: row[4].as_text()?.to_owned(),
+            profile: ProfileId(NodeId(row[5].as_int()?)),
+            first_seen: Timestamp(row[6].as_int()?),
+            last_seen: Timestamp(row[7].as_int()?),
+            events: row[8].as_int()? as u64,
+            partial: partial.map_err(|e| Error::unreadable("a node", e))?,
+        })
+    }
+
+    pub fn size_bytes(&self) -> usize {
+        200 + self.kind.len() + self.value.len() + self.partial.size_bytes()
+    }
+}
+
+fn chunk_rows(store: &mut dyn Reader, prefix: Row) -> Result<Vec<(u32, Vec<u8>)>, Error> {
+    let rows = store.scan(&Scan::prefix(&schema::SERIES_CHUNK, prefix, usize::MAX))?;
+    rows.into_iter().map(|row| Ok((row[4].as_int()? as u32, row[5].as_bytes()?.to_vec()))).collect()
+}
+
+/// Writes the chunks of long series that changed, so that the node's own row stays small.
+pub fn write_chunks(txn: &mut dyn Txn, node: &mut Node) -> Result<(), Error> {
+    let own = Node::key(node.workspace, node.id);
+    for (metric, series) in &mut node.partial.series {
+        let (mut puts, mut deletes) = (vec![], vec![]);
+        for (number, bytes) in series.dirty_chunks() {
+            let mut row: Row = own.iter().cloned().chain([metric.0, number].map(|n| Value::Int(n.into()))).collect();
+            match bytes {
+                Some(bytes) => {
+                    row.push(Value::Bytes(bytes));
+                    puts.push(row);
+                }
+                None => deletes.push(row),
+            }
+        }
+        if !puts.is_empty() || !deletes.is_empty() {
+            txn.put(&schema::SERIES_CHUNK, puts)?;
+            txn.delete(&schema::SERIES_CHUNK, &deletes)?;
+            series.mark_clean();
+        }
+    }
+    Ok(())
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    pub workspace: WorkspaceId,
+    pub id: ProfileId,
+    /// Its nodes, ascending; the first gives the id.
+    pub nodes: SmallVec<[NodeId; 4]>,
+    /// Pairs said to be two people, with one of them here.
+    pub apart: Vec<(NodeId, NodeId)>,
+    /// Numbers of the segments it is in, ascending.
+    pub segments: SmallVec<[u32; 8]>,
+    /// When to decide its segments again without an event; `MAX`: never.
+    pub due: Timestamp,
+    pub first_seen: Timestamp,
+    pub last_seen: Timestamp,
+    /// Events of all its nodes.
+    pub events: u64,
+}
+
+/// Version 1 of a profile's body: a version byte, then this by postcard.
+#[derive(Serialize, Deserialize)]
+struct Body {
+    nodes: SmallVec<[NodeId; 4]>,
+    apart: Vec<(NodeId, NodeId)>,
+    segments: SmallVec<[u32; 8]>,
+}
+
+const VERSION: u8 = 1;
+
+impl Profile {
+    pub fn key(workspace: WorkspaceId, id: ProfileId) -> Row {
+        Node::key(workspace, id.0)
+    }
+
+    pub fn to_row(&self) -> Row {
+        let body = Body { nodes: self.nodes.clone(), apart: self.apart.clone(), segments: self.segments.clone() };
+        let body = postcard::to_extend(&body, vec![VERSION]).expect("a vector takes all that is written to it");
+        vec![
+            Value::Int(self.workspace.0.into()),
+            PERSON,
+            Value::Int(self.id.0.0),
+            if self.due == Timestamp::MAX { Value::Null } else { Value::Int(self.due.0) },
+            Value::Int(self.first_seen.0),
+            Value::Int(self.last_seen.0),
+            Value::Int(self.events as i64),
+            Value::Bytes(body),
+        ]
+    }
+
+    pub fn from_row(row: &Row) -> Result<Profile, Error> {
+        debug_assert_eq!(row.len(), schema::PROFILE.columns.len());
+        let body: Body = match row[7].as_bytes()?.split_first() {
+            Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(|e| Error::unreadable("a profile", e))?,
+            _ => return Err(Error::unreadable("a profile", "a newer Onefold wrote it; upgrade this one")),
+        };
+        Ok(Profile {
+            workspace: WorkspaceId(row[0].as_int()? as u32),
+            id: ProfileId(NodeId(row[2].as_int()?)),
+            nodes: body.nodes,
+            apart: body.apart,
+            segments: body.segments,
+            due: row[3].some().map(Value::as_int).transpose()?.map_or(Timestamp::MAX, Timestamp),
+            first_seen: Timestamp(row[4].as_int()?),
+            last_seen: Timestamp(row[5].as_int()?),
+            events: row[6].as_int()? as u64,
+        })
+    }
+
+    pub fn size_bytes(&self) -> usize {
+        160 + 8 * self.nodes.len() + 16 * self.apart.len() + 4 * self.segments.len()
+    }
+}
+
+/// One person's facts: the join over the nodes, made as they are asked.
+pub struct Joined<'a> {
+    pub nodes: SmallVec<[&'a Node; 4]>,
+    pub unstated: Unstated,
+    pub at: Timestamp,
+}
+
+impl<'a> Joined<'a> {
+    /// The observation of the trait that counts.
+    pub fn observed(&self, name: &str) -> Option<&'a traits::Observed> {
+        traits::joined(self.nodes.iter().map(|node| &node.partial.traits), name)
+    }
+
+    /// Every trait's observation that counts, by name; traits that are gone are left out.
+    pub fn traits(&self) -> Vec<(&'a str, &'a traits::Observed)> {
+        let mut names: Vec<&str> = self.nodes.iter().flat_map(|n| n.partial.traits.iter().map(|(name, _)| name)).collect();
+        names.sort_unstable();
+        names.dedup();
+        let counting = names.into_iter().filter_map(|name| Some((name, self.observed(name)?)));
+        counting.filter(|(_, observed)| observed.value != TraitValue::Null).collect()
+    }
+
+    /// Whether the person may be reached, and why.
+    pub fn consent(&self, purpose: &str, channel: Option<&str>) -> consent::Decision {
+        if let [one] = self.nodes.as_slice() {
+            return consent::decide(&one.partial.consents, purpose, channel, self.unstated, self.at);
+        }
+        let rows: Vec<consent::Row> = self.nodes.iter().flat_map(|node| node.partial.consents.iter().cloned()).collect();
+        consent::decide(&rows, purpose, channel, self.unstated, self.at)
+    }
+}
+
+impl Facts for Joined<'_> {
+    fn trait_value(&self, name: &str) -> Option<&TraitValue> {
+        self.observed(name).map(|observed| &observed.value).filter(|value| **value != TraitValue::Null)
+    }
+
+    fn series(&self, metric: MetricId) -> SmallVec<[&Series; 4]> {
+        self.nodes.iter().filter_map(|node| node.partial.series(metric)).collect()
+    }
+
+    fn reachable(&self, purpose: &str, channel: Option<&str>) -> bool {
+        self.consent(purpose, channel).allowed
+    }
+}

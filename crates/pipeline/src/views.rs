@@ -1,0 +1,462 @@
+//! What people and programs read: profiles, timelines, segments.
+//!
+//! Every function takes [`Access`]: it names the workspace that is read, and is where masks and row filters apply.
+
+use std::collections::BTreeMap;
+
+use onefold_log::EventLog;
+use onefold_model::{
+    NodeId, ProfileId, Timestamp,
+    access::Access,
+    consent,
+    event::{EventRecord, view},
+    identity::normalise::normalise,
+    segment::{Definition, Explanation},
+};
+use onefold_state::{Reader, Row, Scan, Value, schema};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+use crate::{
+    Error,
+    definitions::Workspace,
+    profile::{Joined, Node, PERSON, Profile},
+};
+
+/// A profile as it is shown.
+#[derive(Debug, Serialize)]
+pub struct ProfileView {
+    /// Its id.
+    pub id: String,
+    /// Its identifiers, the oldest first.
+    pub identifiers: Vec<IdentifierView>,
+    /// Its traits, by name.
+    pub traits: BTreeMap<String, TraitView>,
+    /// Its computed traits, by name.
+    pub computed: BTreeMap<String, Box<RawValue>>,
+    /// The segments it is in.
+    pub segments: Vec<SegmentOfProfile>,
+    /// What it allows, by purpose and `purpose/channel`.
+    pub consent: BTreeMap<String, consent::Decision>,
+    /// How many events it has.
+    pub events: u64,
+    /// When it was first and last heard of.
+    pub first_seen: String,
+    /// When it was last heard of.
+    pub last_seen: String,
+    /// As of which instant computed traits and consent are shown.
+    pub as_of: String,
+}
+
+/// An identifier as it is shown.
+#[derive(Debug, Serialize)]
+pub struct IdentifierView {
+    /// `user_id`, `email`, …
+    pub kind: String,
+    /// Its normal form.
+    pub value: String,
+    /// When it was first named.
+    pub first_seen: String,
+    /// Events that belong to it.
+    pub events: u64,
+}
+
+/// A trait as it is shown, with where its value comes from.
+#[derive(Debug, Serialize)]
+pub struct TraitView {
+    /// The value that counts.
+    pub value: Box<RawValue>,
+    /// The source that said it.
+    pub source: String,
+    /// When it was said.
+    pub at: String,
+    /// The log offset of the event that said it.
+    pub offset: u64,
+    /// Other values that were said, the newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<TraitHistory>,
+}
+
+/// A value a trait had.
+#[derive(Debug, Serialize)]
+pub struct TraitHistory {
+    /// The value.
+    pub value: Box<RawValue>,
+    /// The source that said it.
+    pub source: String,
+    /// When it was said last.
+    pub at: String,
+}
+
+/// A segment that a profile is in.
+#[derive(Debug, Serialize)]
+pub struct SegmentOfProfile {
+    /// Its name.
+    pub name: String,
+    /// Since when.
+    pub since: String,
+}
+
+/// A member of a segment.
+#[derive(Debug, Serialize)]
+pub struct Member {
+    /// The profile's id.
+    pub id: String,
+    /// Its identifiers, the oldest first.
+    pub identifiers: Vec<IdentifierView>,
+    /// Since when it is in.
+    pub since: String,
+}
+
+/// Where the partition of a workspace stands: what is asked "now" is answered as of this instant.
+pub fn as_of(store: &mut dyn Reader, partition: u32) -> Result<(u64, Timestamp), Error> {
+    let row = store.get(&schema::PROGRESS, &[vec![Value::Int(partition.into())]])?.pop().flatten();
+    Ok(match row {
+        None => (0, Timestamp(0)),
+        Some(row) => (row[1].as_int()? as u64, Timestamp(row[2].as_int()?).plus(1)),
+    })
+}
+
+fn workspace(access: &Access) -> Value {
+    Value::Int(access.workspace.0.into())
+}
+
+/// Finds a profile by its id, by `kind:value`, or by a value alone: as an e-mail address, a phone number, a user id,
+/// then as an identifier of any kind.
+pub fn find(store: &mut dyn Reader, access: &Access, text: &str) -> Result<Option<ProfileId>, Error> {
+    if let Ok(id) = text.parse::<ProfileId>() {
+        // The name of a profile that was merged still leads to the one that has its nodes.
+        let node = store.get(&schema::NODE, &[Node::key(access.workspace, id.0)])?.pop().flatten();
+        return node.map(|row| Ok(ProfileId(NodeId(row[5].as_int()?)))).transpose();
+    }
+    let mut tried: Vec<(String, String)> = vec![];
+    if let Some((kind, value)) = text.split_once(':') {
+        tried.push((kind.to_owned(), value.to_owned()));
+    }
+    for kind in ["email", "phone", "user_id", "anonymous_id"] {
+        tried.push((kind.to_owned(), text.to_owned()));
+    }
+    if let Some(found) = find_among(store, access, &tried)? {
+        return Ok(Some(found));
+    }
+    let others: Vec<(String, String)> = kinds(store, access)?.into_iter().map(|kind| (kind, text.to_owned())).collect();
+    find_among(store, access, &others)
+}
+
+fn find_among(
+    store: &mut dyn Reader,
+    access: &Access,
+    tried: &[(String, String)],
+) -> Result<Option<ProfileId>, Error> {
+    let keys: Vec<Row> = tried
+        .iter()
+        .filter_map(|(kind, value)| Some((kind, normalise(kind, value)?)))
+        .map(|(kind, value)| vec![workspace(access), PERSON, Value::Text(kind.clone()), Value::Text(value.into_owned())])
+        .collect();
+    for row in store.get(&schema::IDENTIFIER, &keys)?.into_iter().flatten() {
+        let key = Node::key(access.workspace, NodeId(row[4].as_int()?));
+        if let Some(node) = store.get(&schema::NODE, &[key])?.pop().flatten() {
+            return Ok(Some(ProfileId(NodeId(node[5].as_int()?))));
+        }
+    }
+    Ok(None)
+}
+
+/// The kinds of identifier that the workspace has.
+pub fn kinds(store: &mut dyn Reader, access: &Access) -> Result<Vec<String>, Error> {
+    let mut kinds: Vec<String> = vec![];
+    let mut after = None;
+    loop {
+        let scan = Scan { after, ..Scan::prefix(&schema::IDENTIFIER, vec![workspace(access), PERSON], 1) };
+        let Some(row) = store.scan(&scan)?.pop() else { return Ok(kinds) };
+        let kind = row[2].as_text()?.to_owned();
+        // The last text there is of this kind: the next row is of the next kind.
+        after = Some(vec![workspace(access), PERSON, Value::Text(kind.clone()), Value::Text("\u{10ffff}".repeat(130))]);
+        kinds.push(kind);
+    }
+}
+
+fn load(store: &mut dyn Reader, access: &Access, id: ProfileId) -> Result<Option<(Profile, Vec<Node>)>, Error> {
+    let Some(row) = store.get(&schema::PROFILE, &[Profile::key(access.workspace, id)])?.pop().flatten() else {
+        return Ok(None);
+    };
+    let profile = Profile::from_row(&row)?;
+    let keys: Vec<Row> = profile.nodes.iter().map(|n| Node::key(access.workspace, *n)).collect();
+    let mut nodes = vec![];
+    for row in store.get(&schema::NODE, &keys)?.into_iter().flatten() {
+        nodes.push(Node::from_row(&row, store)?);
+    }
+    Ok(Some((profile, nodes)))
+}
+
+fn joined<'a>(definitions: &Workspace, nodes: &'a [Node], at: Timestamp) -> Joined<'a> {
+    Joined { nodes: nodes.iter().collect::<SmallVec<_>>(), unstated: definitions.unstated, at }
+}
+
+fn raw(json: String) -> Box<RawValue> {
+    RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// The names of the workspace's sources, by number.
+pub fn sources(store: &mut dyn Reader, access: &Access) -> Result<BTreeMap<u32, String>, Error> {
+    let rows = store.scan(&Scan::prefix(&schema::SOURCE, vec![workspace(access)], usize::MAX))?;
+    rows.iter().map(|row| Ok((row[1].as_int()? as u32, row[2].as_text()?.to_owned()))).collect()
+}
+
+/// A profile as it is shown; `None` where there is none of this id.
+pub fn profile(
+    store: &mut dyn Reader,
+    access: &Access,
+    definitions: &Workspace,
+    partition: u32,
+    id: ProfileId,
+) -> Result<Option<ProfileView>, Error> {
+    let (_, at) = as_of(store, partition)?;
+    let Some((profile, nodes)) = load(store, access, id)? else { return Ok(None) };
+    let sources = sources(store, access)?;
+    let source = |number: u32| sources.get(&number).cloned().unwrap_or_else(|| format!("source {number}"));
+    let facts = joined(definitions, &nodes, at);
+    let mut traits = BTreeMap::new();
+    for (name, observed) in facts.traits() {
+        let others = nodes.iter().flat_map(|n| n.partial.traits.iter().filter(|(n, _)| *n == name)).flat_map(|(_, o)| o);
+        let mut history: Vec<_> = others.filter(|other| other.value != observed.value).collect();
+        history.sort_by_key(|o| std::cmp::Reverse(o.at));
+        let history = history
+            .into_iter()
+            .map(|o| TraitHistory { value: raw(o.value.to_json()), source: source(o.source), at: o.at.to_string() })
+            .collect();
+        let view = TraitView {
+            value: raw(observed.value.to_json()),
+            source: source(observed.source),
+            at: observed.at.to_string(),
+            offset: observed.offset,
+            history,
+        };
+        traits.insert(name.to_owned(), view);
+    }
+    let mut computed = BTreeMap::new();
+    for (name, versioned) in &definitions.computed {
+        let Some(program) = &versioned.program else { continue };
+        if let (Some(value), _) = program.evaluate(&facts, at, &definitions.time_zone) {
+            computed.insert(name.clone(), raw(value.to_json()));
+        }
+    }
+    let mut consent = BTreeMap::new();
+    for row in nodes.iter().flat_map(|node| &node.partial.consents) {
+        let name = row.channel.as_ref().map_or(row.purpose.clone(), |channel| format!("{}/{channel}", row.purpose));
+        consent.entry(name).or_insert_with(|| facts.consent(&row.purpose, row.channel.as_deref()));
+    }
+    let mut segments = vec![];
+    let index = Scan {
+        index: Some("of_profile"),
+        ..Scan::prefix(&schema::SEGMENT_MEMBER, vec![workspace(access), Value::Int(id.0.0)], usize::MAX)
+    };
+    for row in store.scan(&index)? {
+        segments.push(SegmentOfProfile {
+            name: row[1].as_text()?.to_owned(),
+            since: Timestamp(row[3].as_int()?).to_string(),
+        });
+    }
+    Ok(Some(ProfileView {
+        id: profile.id.to_string(),
+        identifiers: identifiers(&nodes),
+        traits,
+        computed,
+        segments,
+        consent,
+        events: profile.events,
+        first_seen: profile.first_seen.to_string(),
+        last_seen: profile.last_seen.to_string(),
+        as_of: at.to_string(),
+    }))
+}
+
+fn identifiers(nodes: &[Node]) -> Vec<IdentifierView> {
+    nodes
+        .iter()
+        .map(|node| IdentifierView {
+            kind: node.kind.clone(),
+            value: node.value.clone(),
+            first_seen: node.first_seen.to_string(),
+            events: node.events,
+        })
+        .collect()
+}
+
+/// Profiles in the order of their ids, a page at a time.
+pub fn profiles(
+    store: &mut dyn Reader,
+    access: &Access,
+    after: Option<ProfileId>,
+    limit: usize,
+) -> Result<Vec<Member>, Error> {
+    let after = after.map(|id| Profile::key(access.workspace, id));
+    let rows = store.scan(&Scan { after, ..Scan::prefix(&schema::PROFILE, vec![workspace(access), PERSON], limit) })?;
+    let mut members = vec![];
+    for row in rows {
+        let id = ProfileId(NodeId(row[2].as_int()?));
+        let since = Timestamp(row[4].as_int()?);
+        members.extend(member(store, access, id, since)?);
+    }
+    Ok(members)
+}
+
+fn member(
+    store: &mut dyn Reader,
+    access: &Access,
+    id: ProfileId,
+    since: Timestamp,
+) -> Result<Option<Member>, Error> {
+    let loaded = load(store, access, id)?;
+    Ok(loaded.map(|(_, nodes)| Member {
+        id: id.to_string(),
+        identifiers: identifiers(&nodes),
+        since: since.to_string(),
+    }))
+}
+
+/// Members of a segment in the order of their ids, a page at a time.
+pub fn members(
+    store: &mut dyn Reader,
+    access: &Access,
+    segment: &str,
+    after: Option<ProfileId>,
+    limit: usize,
+) -> Result<Vec<Member>, Error> {
+    let prefix = vec![workspace(access), Value::Text(segment.to_owned())];
+    let after = after.map(|id| prefix.iter().cloned().chain([Value::Int(id.0.0)]).collect());
+    let mut members = vec![];
+    for row in store.scan(&Scan { after, ..Scan::prefix(&schema::SEGMENT_MEMBER, prefix, limit) })? {
+        let id = ProfileId(NodeId(row[2].as_int()?));
+        members.extend(member(store, access, id, Timestamp(row[3].as_int()?))?);
+    }
+    Ok(members)
+}
+
+/// A running total of the workspace.
+pub fn tally(store: &mut dyn Reader, access: &Access, name: &str) -> Result<i64, Error> {
+    let row = store.get(&schema::TALLY, &[vec![workspace(access), Value::Text(name.to_owned())]])?.pop().flatten();
+    Ok(row.map_or(Ok(0), |row| row[2].as_int())?)
+}
+
+/// All running totals of the workspace.
+pub fn tallies(store: &mut dyn Reader, access: &Access) -> Result<BTreeMap<String, i64>, Error> {
+    let rows = store.scan(&Scan::prefix(&schema::TALLY, vec![workspace(access)], usize::MAX))?;
+    rows.iter().map(|row| Ok((row[1].as_text()?.to_owned(), row[2].as_int()?))).collect()
+}
+
+/// Why a profile is in a segment or is not; `None` where the segment is not live or the profile is not there.
+pub fn explain(
+    store: &mut dyn Reader,
+    access: &Access,
+    definitions: &Workspace,
+    partition: u32,
+    segment: &str,
+    id: ProfileId,
+) -> Result<Option<Explanation>, Error> {
+    let Some(program) = definitions.segments.get(segment).and_then(|segment| segment.program.as_ref()) else {
+        return Ok(None);
+    };
+    let (_, at) = as_of(store, partition)?;
+    let loaded = load(store, access, id)?;
+    Ok(loaded.map(|(_, nodes)| program.explain(&joined(definitions, &nodes, at), at)))
+}
+
+/// A segment as it is shown in lists.
+#[derive(Debug, Serialize)]
+pub struct SegmentView {
+    /// Its name.
+    pub name: String,
+    /// How many are in.
+    pub count: i64,
+    /// `live`, `building` (first fold under way), or `updating` (the earlier version still counts).
+    pub state: &'static str,
+    /// Version of the definition.
+    pub version: i64,
+    /// The definition.
+    pub definition: Definition,
+    /// The same as text.
+    pub text: String,
+}
+
+/// The workspace's segments.
+pub fn segments(
+    store: &mut dyn Reader,
+    access: &Access,
+    definitions: &Workspace,
+) -> Result<Vec<SegmentView>, Error> {
+    let mut views = vec![];
+    for (name, segment) in &definitions.segments {
+        let state = match &segment.in_force {
+            None => "building",
+            Some((version, _)) if *version != segment.version.number => "updating",
+            Some(_) => "live",
+        };
+        views.push(SegmentView {
+            name: name.clone(),
+            count: tally(store, access, &format!("segment.{name}"))?,
+            state,
+            version: segment.version.number,
+            definition: segment.newest.clone(),
+            text: onefold_model::segment::text::print(&segment.newest.condition),
+        });
+    }
+    Ok(views)
+}
+
+/// An event of a timeline.
+#[derive(Debug, Serialize)]
+pub struct TimelineEvent {
+    /// Its log offset.
+    pub offset: u64,
+    /// The source that sent it.
+    pub source: String,
+    /// The event.
+    pub event: Box<RawValue>,
+}
+
+/// The newest events of a profile before `before`, the newest first.
+pub fn timeline(
+    store: &mut dyn Reader,
+    log: &dyn EventLog,
+    access: &Access,
+    id: ProfileId,
+    before: u64,
+    limit: usize,
+) -> Result<Vec<TimelineEvent>, Error> {
+    let Some((_, nodes)) = load(store, access, id)? else { return Ok(vec![]) };
+    let mut offsets: Vec<u64> = vec![];
+    for node in &nodes {
+        offsets.extend(node.partial.recent.iter().filter(|offset| **offset < before));
+        // Pages are read from the newest; one more page than is needed never matters.
+        let own = Node::key(access.workspace, node.id);
+        let mut after = Some(own.iter().cloned().chain([Value::Int(before as i64)]).collect::<Row>());
+        let mut found = node.partial.recent.iter().filter(|offset| **offset < before).count();
+        while found < limit {
+            let scan = Scan { after, reverse: true, ..Scan::prefix(&schema::EVENT_PAGE, own.clone(), 1) };
+            let Some(row) = store.scan(&scan)?.pop() else { break };
+            let page: Vec<u64> = postcard::from_bytes(row[4].as_bytes()?.get(1..).unwrap_or_default())
+                .map_err(|error| Error::unreadable("a page of events", error))?;
+            found += page.iter().filter(|offset| **offset < before).count();
+            offsets.extend(page.into_iter().filter(|offset| *offset < before));
+            after = Some(own.iter().cloned().chain([row[3].clone()]).collect());
+        }
+    }
+    offsets.sort_unstable_by_key(|offset| std::cmp::Reverse(*offset));
+    offsets.truncate(limit);
+    let sources = sources(store, access)?;
+    let partition = access.workspace.partition(log.partitions());
+    let mut events = vec![];
+    let mut block: Option<onefold_log::Block> = None;
+    for offset in offsets {
+        if block.as_ref().is_none_or(|b| !(b.first..b.end()).contains(&offset)) {
+            block = log.read(partition, offset, 1)?.into_iter().next();
+        }
+        let Some(record) = block.iter().flat_map(|b| b.records()).find(|r| r.offset == offset && !r.erased) else { continue };
+        let Ok(event) = EventRecord::decode(record.payload) else { continue };
+        let source = sources.get(&event.source).cloned().unwrap_or_else(|| format!("source {}", event.source));
+        events.push(TimelineEvent { offset, source, event: raw(view::render(&event)) });
+    }
+    Ok(events)
+}

@@ -1,0 +1,356 @@
+//! The thread of a partition: read, decide, commit, then act.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use onefold_log::{Batch, EventLog, Kind, Record};
+use onefold_model::{
+    Clock, Timestamp,
+    access::Caller,
+    command::{CommandRecord, encode_tick},
+};
+use onefold_state::{Epoch, Generation, StateStore};
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    Error, Settings,
+    partition::Partition,
+};
+
+/// How far the pipeline has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The offset after the last one applied.
+    pub next_offset: u64,
+    /// Engine time: that of the last record.
+    pub now: Timestamp,
+    /// Whether work over the log or over all profiles is at hand.
+    pub busy: bool,
+    /// Set when the pipeline has stopped for good; its cause.
+    pub failed: Option<String>,
+    /// Grows when a commit put something in an outbox.
+    pub outbox: u64,
+}
+
+/// A running pipeline of one partition.
+#[derive(Debug)]
+pub struct Pipeline {
+    applied: watch::Receiver<Applied>,
+    control: Arc<Control>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Control {
+    stop: AtomicBool,
+    wake: Notify,
+}
+
+impl Pipeline {
+    /// Takes the partition over and starts its thread.
+    pub fn start(
+        log: Arc<dyn EventLog>,
+        store: Arc<dyn StateStore>,
+        clock: Arc<dyn Clock>,
+        number: u32,
+        settings: Settings,
+    ) -> Result<Pipeline, Error> {
+        let mut worker = Worker::open(log, store, clock, number, settings)?;
+        let (sender, applied) = watch::channel(worker.applied(None));
+        let control = Arc::new(Control::default());
+        let theirs = control.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("pipeline-{number}"))
+            .spawn(move || worker.run(&sender, &theirs))
+            .map_err(|error| Error::unreadable("the pipeline's thread", error))?;
+        Ok(Pipeline { applied, control, thread: Some(thread) })
+    }
+
+    /// How far it has come, and how to be told when it goes on.
+    pub fn applied(&self) -> watch::Receiver<Applied> {
+        self.applied.clone()
+    }
+
+    /// Waits until all before `offset` is applied; an error where the pipeline has failed.
+    pub async fn wait_for(&self, offset: u64) -> Result<Applied, String> {
+        self.wait(|applied| applied.next_offset >= offset).await
+    }
+
+    /// Waits until all before `offset` is applied and the work it started is done.
+    pub async fn wait_idle(&self, offset: u64) -> Result<Applied, String> {
+        self.wait(|applied| applied.next_offset >= offset && !applied.busy).await
+    }
+
+    async fn wait(&self, done: impl Fn(&Applied) -> bool) -> Result<Applied, String> {
+        let mut receiver = self.applied.clone();
+        let reached = receiver.wait_for(|applied| applied.failed.is_some() || done(applied)).await;
+        match reached {
+            Ok(applied) => match &applied.failed {
+                Some(cause) => Err(cause.clone()),
+                None => Ok(applied.clone()),
+            },
+            Err(_) => Err("the pipeline has stopped".to_owned()),
+        }
+    }
+
+    /// Lets it look at the clock: timers that are due fire.
+    pub fn tick(&self) {
+        self.control.wake.notify_one();
+    }
+
+    /// Finishes the micro-batch at work and stops.
+    pub fn stop(&mut self) {
+        self.control.stop.store(true, Ordering::SeqCst);
+        self.control.wake.notify_one();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the pipeline's thread panicked");
+        }
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The work of a partition's thread, a step at a time; the simulation takes the steps itself.
+pub struct Worker {
+    log: Arc<dyn EventLog>,
+    store: Arc<dyn StateStore>,
+    clock: Arc<dyn Clock>,
+    number: u32,
+    settings: Settings,
+    epoch: Epoch,
+    partition: Partition,
+    /// Our own command at this offset is in the log and not applied yet.
+    awaited: Option<u64>,
+    outbox: u64,
+    /// The generation under construction, in a rebuild.
+    generation: Option<Generation>,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Records were applied, or work was done; there may be more.
+    Worked,
+    /// There is nothing to do until the log grows or time passes.
+    Idle,
+}
+
+impl Worker {
+    /// Takes the partition over and reads where it stands.
+    pub fn open(
+        log: Arc<dyn EventLog>,
+        store: Arc<dyn StateStore>,
+        clock: Arc<dyn Clock>,
+        number: u32,
+        settings: Settings,
+    ) -> Result<Worker, Error> {
+        let epoch = store.take_over(number)?;
+        let partition = Partition::load(&mut *store.reader()?, number, settings.clone())?;
+        Ok(Worker { log, store, clock, number, settings, epoch, partition, awaited: None, outbox: 0, generation: None })
+    }
+
+    /// Takes the partition over to build a generation anew: it sends nothing and appends nothing.
+    pub(crate) fn rebuild(
+        log: Arc<dyn EventLog>,
+        store: Arc<dyn StateStore>,
+        clock: Arc<dyn Clock>,
+        number: u32,
+        settings: Settings,
+        generation: Generation,
+    ) -> Result<Worker, Error> {
+        let epoch = store.take_over(number)?;
+        let mut partition =
+            Partition::load(&mut *store.begin(number, epoch, Some(generation))?, number, settings.clone())?;
+        partition.silent = true;
+        let generation = Some(generation);
+        Ok(Worker { log, store, clock, number, settings, epoch, partition, awaited: None, outbox: 0, generation })
+    }
+
+    /// How far it has come.
+    pub fn applied(&self, failed: Option<String>) -> Applied {
+        Applied {
+            next_offset: self.partition.next_offset,
+            now: self.partition.now,
+            busy: self.partition.own_command().is_some() || !self.partition.jobs.scans.is_empty(),
+            failed,
+            outbox: self.outbox,
+        }
+    }
+
+    fn run(&mut self, sender: &watch::Sender<Applied>, control: &Control) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let Ok(runtime) = runtime else {
+            sender.send_replace(self.applied(Some("the pipeline's thread could not be set up".to_owned())));
+            return;
+        };
+        let mut grown = self.log.watch(self.number);
+        let mut failures = 0u32;
+        while !control.stop.load(Ordering::SeqCst) {
+            grown.mark_unchanged();
+            match self.step() {
+                Ok(step) => {
+                    failures = 0;
+                    sender.send_replace(self.applied(None));
+                    if step == Step::Idle {
+                        runtime.block_on(async {
+                            tokio::select! {
+                                changed = grown.changed() => if changed.is_err() { control.stop.store(true, Ordering::SeqCst) },
+                                () = control.wake.notified() => {}
+                            }
+                        });
+                    }
+                }
+                Err(error) if error.is_retryable() => {
+                    let wait = Duration::from_millis(50 << failures.min(7));
+                    failures += 1;
+                    tracing::warn!(%error, ?wait, "the pipeline tries again");
+                    runtime.block_on(async {
+                        tokio::select! {
+                            () = tokio::time::sleep(wait) => {}
+                            () = control.wake.notified() => {}
+                        }
+                    });
+                    if let Err(error) = self.reload() {
+                        tracing::warn!(%error, "the pipeline could not read its state anew");
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the pipeline has stopped");
+                    sender.send_replace(self.applied(Some(error.to_string())));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// After a failed transaction: what is in memory may not be what is stored.
+    fn reload(&mut self) -> Result<(), Error> {
+        self.partition = Partition::load(&mut *self.store.reader()?, self.number, self.settings.clone())?;
+        self.awaited = None;
+        Ok(())
+    }
+
+    /// Applies what the log has next; where it has nothing, goes on with work at hand, or lets due timers fire.
+    pub fn step(&mut self) -> Result<Step, Error> {
+        if self.apply_next()? {
+            return Ok(Step::Worked);
+        }
+        if self.partition.jobs.scans.iter().any(|job| job.next < job.before) {
+            self.scan()?;
+            return Ok(Step::Worked);
+        }
+        if self.awaited.is_some_and(|offset| offset >= self.partition.next_offset) {
+            return Ok(Step::Idle);
+        }
+        if let Some((workspace, command)) = self.partition.own_command() {
+            let caller = Caller::Engine.name().to_owned();
+            let record = CommandRecord { v: 1, workspace, at: self.clock.now(), caller, command };
+            self.append(Kind::Command, &record.encode())?;
+            return Ok(Step::Worked);
+        }
+        let now = self.clock.now();
+        if now > self.partition.now && self.partition.timers.next() <= now {
+            self.append(Kind::Tick, &encode_tick(now))?;
+            return Ok(Step::Worked);
+        }
+        Ok(Step::Idle)
+    }
+
+    fn append(&mut self, kind: Kind, payload: &[u8]) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        batch.push(kind, payload).map_err(|error| Error::Append(error.to_string()))?;
+        let offsets = futures_executor(self.log.append(self.number, batch)).map_err(|e| Error::Append(e.to_string()))?;
+        self.awaited = Some(offsets.start);
+        Ok(())
+    }
+
+    /// Applies what the log has next; says whether there was anything.
+    pub(crate) fn apply_next(&mut self) -> Result<bool, Error> {
+        if self.log.end(self.number)? <= self.partition.next_offset {
+            return Ok(false);
+        }
+        let start = self.log.start(self.number)?;
+        if self.partition.next_offset < start {
+            tracing::warn!(from = self.partition.next_offset, to = start, "the log was trimmed before it was applied");
+            self.partition.next_offset = start;
+        }
+        let blocks = self.log.read(self.number, self.partition.next_offset, self.settings.batch_bytes_max)?;
+        let next = self.partition.next_offset;
+        let mut records: Vec<Record<'_>> = blocks.iter().flat_map(|block| block.records()).filter(|r| r.offset >= next).collect();
+        // In a rebuild: a definition goes live where the log before it has been folded in.
+        let waits = |record: &Record<'_>| {
+            record.kind == Kind::Command
+                && !record.erased
+                && CommandRecord::decode(record.payload).is_ok_and(|command| self.partition.scan_before(&command))
+        };
+        if self.partition.jobs.scans.iter().any(|job| job.next < job.before)
+            && let Some(place) = records.iter().position(waits)
+        {
+            records.truncate(place);
+            if records.is_empty() {
+                self.scan()?;
+                return Ok(true);
+            }
+        }
+        // A scan that a command of this very batch starts must be seen before its `backfilled`.
+        let definitions = records.iter().position(|r| r.kind == Kind::Command && !r.erased);
+        if let Some(place) = definitions {
+            records.truncate(place + 1);
+        }
+        if records.is_empty() {
+            return Ok(false);
+        }
+        let mut txn = self.store.begin(self.number, self.epoch, self.generation)?;
+        self.partition.apply(&mut *txn, &records)?;
+        txn.commit()?;
+        self.outbox += u64::from(!std::mem::take(&mut self.partition.effects.outbox).is_empty());
+        self.partition.trim();
+        Ok(true)
+    }
+
+    fn scan(&mut self) -> Result<(), Error> {
+        let Some(job) = self.partition.jobs.scans.iter_mut().find(|job| job.next < job.before) else { return Ok(()) };
+        job.next = job.next.max(self.log.start(self.number)?);
+        let next = job.next;
+        let blocks = if next < job.before {
+            self.log.read(self.number, next, self.settings.backfill_bytes_max)?
+        } else {
+            vec![]
+        };
+        let mut txn = self.store.begin(self.number, self.epoch, self.generation)?;
+        self.partition.scan_step(&mut *txn, &blocks)?;
+        txn.commit()?;
+        self.partition.trim();
+        Ok(())
+    }
+}
+
+/// Runs an append to its end on this thread.
+fn futures_executor<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+        std::thread::park();
+    }
+}

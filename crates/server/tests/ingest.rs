@@ -1,0 +1,15 @@
+//! The ingest contract over the router: every route, each place of a write key, each answer.
+
+#[path = "ingest/support.rs"]
+mod support;
+
+#[path = "ingest/answers.rs"]
+mod answers;
+#[path = "ingest/documents.rs"]
+mod documents;
+#[path = "ingest/faults.rs"]
+mod faults;
+#[path = "ingest/landing.rs"]
+mod landing;
+#[path = "ingest/webhooks.rs"]
+mod webhooks;

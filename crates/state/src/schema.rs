@@ -1,0 +1,452 @@
+//! The tables of Onefold, declared once for every store.
+//!
+//! Keys begin with the workspace, or with the partition where a thing belongs to the partition. People and their nodes
+//! are numbered in the order of the log, so new rows land together at the end of their table.
+//!
+//! A `body` is a versioned binary form that only the crate that writes it reads; what an operator filters or sorts by
+//! stands in a column of its own.
+
+use crate::table::{Column, Index, Part, Table};
+
+const fn derived(name: &'static str, key: usize, columns: &'static [Column], indexes: &'static [Index]) -> Table {
+    Table { name, part: Part::Derived, key, columns, indexes }
+}
+
+const fn kept(name: &'static str, key: usize, columns: &'static [Column], indexes: &'static [Index]) -> Table {
+    Table { name, part: Part::Kept, key, columns, indexes }
+}
+
+const WORKSPACE: Column = Column::int("workspace");
+const PARTITION: Column = Column::int("partition");
+const ENTITY: Column = Column::int("entity");
+const BODY: Column = Column::bytes("body");
+
+// Derived: the pipeline's own place.
+
+/// How far the pipeline of a partition has come, and its engine time.
+pub static PROGRESS: Table =
+    derived("progress", 1, &[PARTITION, Column::int("next_offset"), Column::int("now_ms"), BODY], &[]);
+
+/// What became of each offset: one row per micro-batch; `body` has a verdict per offset.
+pub static VERDICT: Table =
+    derived("verdict", 2, &[PARTITION, Column::int("first_offset"), Column::int("records"), BODY], &[]);
+
+/// Message ids seen, by day of receipt (−1: for ever): sorted runs, each with its filter.
+pub static DEDUPE_RUN: Table = derived(
+    "dedupe_run",
+    3,
+    &[
+        PARTITION,
+        Column::int("day"),
+        Column::int("run"),
+        Column::int("level"),
+        Column::int("ids"),
+        Column::bytes("filter"),
+    ],
+    &[],
+);
+
+/// The pages of a dedupe run: sorted 16-byte ids.
+pub static DEDUPE_PAGE: Table =
+    derived("dedupe_page", 4, &[PARTITION, Column::int("day"), Column::int("run"), Column::int("page"), BODY], &[]);
+
+// Derived: identity and profiles.
+
+/// From an identifier to its node.
+pub static IDENTIFIER: Table = derived(
+    "identifier",
+    4,
+    &[WORKSPACE, ENTITY, Column::text("kind"), Column::text("value"), Column::int("node")],
+    &[],
+);
+
+/// A node of the identity graph and what is folded at it.
+pub static NODE: Table = derived(
+    "node",
+    3,
+    &[
+        WORKSPACE,
+        ENTITY,
+        Column::int("node"),
+        Column::text("kind"),
+        Column::text("value"),
+        Column::int("profile"),
+        Column::int("first_seen_ms"),
+        Column::int("last_seen_ms"),
+        Column::int("events"),
+        BODY,
+    ],
+    &[],
+);
+
+/// Full chunks of long series, so that a new point does not rewrite them.
+pub static SERIES_CHUNK: Table = derived(
+    "series_chunk",
+    5,
+    &[WORKSPACE, ENTITY, Column::int("node"), Column::int("metric"), Column::int("chunk"), BODY],
+    &[],
+);
+
+/// Offsets of a node's older events, a page at a time; the newest are in the node's body.
+pub static EVENT_PAGE: Table =
+    derived("event_page", 4, &[WORKSPACE, ENTITY, Column::int("node"), Column::int("first_offset"), BODY], &[]);
+
+/// A person: the nodes joined, the segments they are in, and when to look again.
+pub static PROFILE: Table = derived(
+    "profile",
+    3,
+    &[
+        WORKSPACE,
+        ENTITY,
+        Column::int("profile"),
+        Column::int("due_ms").or_null(),
+        Column::int("first_seen_ms"),
+        Column::int("last_seen_ms"),
+        Column::int("events"),
+        BODY,
+    ],
+    &[
+        Index { name: "due", columns: &["due_ms"] },
+        Index { name: "recent", columns: &["workspace", "entity", "last_seen_ms"] },
+    ],
+);
+
+/// What was said about identity, in log order.
+pub static STATEMENT: Table =
+    derived("statement", 4, &[WORKSPACE, ENTITY, Column::int("at_offset"), Column::int("place"), BODY], &[]);
+
+/// From a node to the statements that name it.
+pub static STATEMENT_NODE: Table = derived(
+    "statement_node",
+    5,
+    &[WORKSPACE, ENTITY, Column::int("node"), Column::int("at_offset"), Column::int("place")],
+    &[],
+);
+
+/// Things that are no person: accounts, households, the workspace's own object types.
+pub static OBJECT: Table = derived(
+    "object",
+    3,
+    &[WORKSPACE, ENTITY, Column::text("id"), Column::int("first_seen_ms"), Column::int("last_seen_ms"), BODY],
+    &[],
+);
+
+/// Which people (by node) belong to which account or household.
+pub static OBJECT_MEMBER: Table = derived(
+    "object_member",
+    4,
+    &[WORKSPACE, ENTITY, Column::text("id"), Column::int("node"), Column::int("since_ms")],
+    &[Index { name: "of_node", columns: &["workspace", "node"] }],
+);
+
+/// Numbers of the workspace's own entity types.
+pub static ENTITY_TYPE: Table = derived("entity_type", 2, &[WORKSPACE, Column::text("name"), ENTITY], &[]);
+
+// Derived: definitions and what follows from them.
+
+/// Definitions in force, by kind (`segment`, `computed`, `object_type`, `subscription`, `setting`) and name.
+/// `number` is the segment's own, never used again. `live_version` is the version in force: an earlier one while the log
+/// before this one is folded in, none where there was none.
+pub static DEFINITION: Table = derived(
+    "definition",
+    3,
+    &[
+        WORKSPACE,
+        Column::text("kind"),
+        Column::text("name"),
+        Column::int("version"),
+        Column::int("number"),
+        Column::int("at_offset"),
+        Column::int("at_ms"),
+        Column::int("live_version").or_null(),
+        Column::text("definition"),
+    ],
+    &[],
+);
+
+/// All versions of definitions.
+pub static DEFINITION_VERSION: Table = derived(
+    "definition_version",
+    4,
+    &[
+        WORKSPACE,
+        Column::text("kind"),
+        Column::text("name"),
+        Column::int("version"),
+        Column::int("at_offset"),
+        Column::int("at_ms"),
+        Column::text("caller"),
+        Column::text("definition"),
+    ],
+    &[],
+);
+
+/// Metrics that definitions ask for; numbers are never used again.
+pub static METRIC: Table = derived(
+    "metric",
+    2,
+    &[WORKSPACE, Column::int("metric"), Column::int("live_from_offset"), Column::text("definition")],
+    &[],
+);
+
+/// Who is in a segment.
+pub static SEGMENT_MEMBER: Table = derived(
+    "segment_member",
+    3,
+    &[WORKSPACE, Column::text("segment"), Column::int("profile"), Column::int("since_ms")],
+    &[Index { name: "of_profile", columns: &["workspace", "profile"] }],
+);
+
+/// Who entered (1) and left (0) a segment, in order.
+pub static SEGMENT_CHANGE: Table = derived(
+    "segment_change",
+    3,
+    &[
+        WORKSPACE,
+        Column::int("at_offset"),
+        Column::int("place"),
+        Column::text("segment"),
+        Column::int("profile"),
+        Column::int("entered"),
+        Column::int("at_ms"),
+    ],
+    &[
+        Index { name: "of_segment", columns: &["workspace", "segment"] },
+        Index { name: "of_profile", columns: &["workspace", "profile"] },
+    ],
+);
+
+/// The property registry: every trait and property seen. `scope`: `trait`, `property`, `object`; `event` is empty for
+/// traits. `types`: JSON types seen, comma-separated.
+pub static PROPERTY: Table = derived(
+    "property",
+    4,
+    &[
+        WORKSPACE,
+        Column::text("scope"),
+        Column::text("event"),
+        Column::text("name"),
+        Column::text("types"),
+        Column::text("class"),
+        Column::int("first_seen_ms"),
+        Column::int("last_seen_ms"),
+        Column::int("source"),
+    ],
+    &[],
+);
+
+/// Running totals by name: `events.accepted`, `profiles`, `segment.NAME`, `refused.CODE`, …
+pub static TALLY: Table = derived("tally", 2, &[WORKSPACE, Column::text("name"), Column::int("value")], &[]);
+
+/// What a person should look at: a refused merge, a cluster at its bound.
+pub static ALARM: Table = derived(
+    "alarm",
+    3,
+    &[
+        WORKSPACE,
+        Column::int("at_offset"),
+        Column::int("place"),
+        Column::text("kind"),
+        Column::int("at_ms"),
+        Column::text("detail"),
+    ],
+    &[],
+);
+
+/// What is to be delivered, per destination in order. Written in the transaction that decided it; a rebuild carries
+/// over what is still waiting and adds nothing.
+/// `kind`: `event`, `enter`, `leave`. `key` is the stable idempotency key. `body` is the payload, JSON.
+/// `next_ms` is when to try next; it is null while the row is dead (see `DELIVERY_DEAD`).
+pub static OUTBOX: Table = derived(
+    "outbox",
+    4,
+    &[
+        WORKSPACE,
+        Column::text("destination"),
+        Column::int("at_offset"),
+        Column::int("place"),
+        Column::text("key"),
+        Column::text("kind"),
+        Column::text("segment"),
+        Column::int("profile"),
+        Column::int("created_ms"),
+        Column::int("attempts"),
+        Column::int("next_ms"),
+        BODY,
+    ],
+    &[],
+);
+
+// Kept.
+
+/// Tenants.
+pub static WORKSPACES: Table = kept("workspace", 1, &[WORKSPACE, Column::text("name"), Column::int("created_ms")], &[]);
+
+/// Where events come from. Of the write key only its SHA-256 is kept, and its last four characters to tell keys apart.
+pub static SOURCE: Table = kept(
+    "source",
+    2,
+    &[
+        WORKSPACE,
+        Column::int("source"),
+        Column::text("name"),
+        Column::text("kind"),
+        Column::bytes("key_hash"),
+        Column::text("key_hint"),
+        Column::int("enabled"),
+        Column::int("created_ms"),
+        Column::text("config"),
+    ],
+    &[],
+);
+
+/// What leaves the house, and how. `config` is JSON for the connector, secrets included; `state` is `active` or `paused`.
+pub static DESTINATION: Table = kept(
+    "destination",
+    2,
+    &[
+        WORKSPACE,
+        Column::text("name"),
+        Column::text("kind"),
+        Column::text("state"),
+        Column::int("created_ms"),
+        Column::text("config"),
+    ],
+    &[],
+);
+
+/// What was delivered, skipped or given up, per destination. `status`: `delivered`, `skipped`, `dead`.
+pub static RECEIPT: Table = kept(
+    "receipt",
+    4,
+    &[
+        WORKSPACE,
+        Column::text("destination"),
+        Column::int("at_offset"),
+        Column::int("place"),
+        Column::text("key"),
+        Column::text("kind"),
+        Column::text("segment"),
+        Column::int("profile"),
+        Column::text("status"),
+        Column::int("attempts"),
+        Column::int("at_ms"),
+        Column::text("detail"),
+    ],
+    &[Index { name: "recent", columns: &["workspace", "destination", "at_ms"] }],
+);
+
+/// Deliveries given up, with their payload, until they are replayed or dropped.
+pub static DELIVERY_DEAD: Table = kept(
+    "delivery_dead",
+    4,
+    &[
+        WORKSPACE,
+        Column::text("destination"),
+        Column::int("at_offset"),
+        Column::int("place"),
+        Column::text("key"),
+        Column::text("kind"),
+        Column::text("segment"),
+        Column::int("profile"),
+        Column::int("created_ms"),
+        Column::int("attempts"),
+        Column::int("at_ms"),
+        Column::text("reason"),
+        BODY,
+    ],
+    &[],
+);
+
+/// Events refused for their content, durable before the answer. `line`: of an imported file. `state`: `waiting`,
+/// `retried`.
+pub static DEAD_LETTER: Table = kept(
+    "dead_letter",
+    2,
+    &[
+        WORKSPACE,
+        Column::text("id"),
+        Column::int("source"),
+        Column::text("code"),
+        Column::text("reason"),
+        Column::int("at_ms"),
+        Column::int("line").or_null(),
+        Column::text("state"),
+        BODY,
+    ],
+    &[Index { name: "recent", columns: &["workspace", "at_ms"] }],
+);
+
+/// The consent ledger: append-only rows, by the offset that brought them.
+pub static CONSENT: Table = kept(
+    "consent",
+    3,
+    &[
+        WORKSPACE,
+        Column::int("at_offset"),
+        Column::int("place"),
+        Column::int("node"),
+        Column::text("purpose"),
+        Column::text("channel").or_null(),
+        Column::text("state"),
+        Column::text("strength"),
+        Column::int("at_ms"),
+        Column::int("recorded_ms"),
+        Column::int("source"),
+    ],
+    &[Index { name: "of_node", columns: &["workspace", "node"] }],
+);
+
+/// Imports, by the digest of their file.
+pub static IMPORT: Table = kept(
+    "import",
+    3,
+    &[
+        WORKSPACE,
+        Column::text("source"),
+        Column::text("digest"),
+        Column::text("file"),
+        Column::int("rows"),
+        Column::int("refused"),
+        Column::text("state"),
+        Column::int("started_ms"),
+        Column::int("updated_ms"),
+        Column::text("mapping"),
+    ],
+    &[],
+);
+
+/// Every table.
+pub static ALL: &[&Table] = &[
+    &PROGRESS,
+    &VERDICT,
+    &DEDUPE_RUN,
+    &DEDUPE_PAGE,
+    &IDENTIFIER,
+    &NODE,
+    &SERIES_CHUNK,
+    &EVENT_PAGE,
+    &PROFILE,
+    &STATEMENT,
+    &STATEMENT_NODE,
+    &OBJECT,
+    &OBJECT_MEMBER,
+    &ENTITY_TYPE,
+    &DEFINITION,
+    &DEFINITION_VERSION,
+    &METRIC,
+    &SEGMENT_MEMBER,
+    &SEGMENT_CHANGE,
+    &PROPERTY,
+    &TALLY,
+    &ALARM,
+    &OUTBOX,
+    &WORKSPACES,
+    &SOURCE,
+    &DESTINATION,
+    &RECEIPT,
+    &DELIVERY_DEAD,
+    &DEAD_LETTER,
+    &CONSENT,
+    &IMPORT,
+];

@@ -1,0 +1,6 @@
+//! The stores against the contract, against each other, and each against its own dangers.
+
+mod contract;
+mod equal;
+mod postgres;
+mod sqlite;
