@@ -207,9 +207,7 @@ impl LastWords {
 /// The member of an audience that a row is about; `None` for events.
 fn member(row: &Row) -> Result<Option<(String, i64)>, Error> {
     match row[outbox::KIND].as_text()? {
-        "enter" | "leave" => {
-            Ok(Some((row[outbox::SEGMENT].as_text()?.to_owned(), row[outbox::PROFILE].as_int()?)))
-        }
+        "enter" | "leave" => Ok(Some((row[outbox::SEGMENT].as_text()?.to_owned(), row[outbox::PROFILE].as_int()?))),
         _ => Ok(None),
     }
 }

@@ -19,9 +19,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{
-    Connector, Context, Delivery, Destination, Egress, Fault, Kind, Limits, Outcome, config::ConfigError,
-};
+use crate::{Connector, Context, Delivery, Destination, Egress, Fault, Kind, Limits, Outcome, config::ConfigError};
 
 /// A clock that goes with tokio's, so that it stands still and jumps where tokio's does.
 pub struct TokioClock(tokio::time::Instant);
@@ -132,12 +130,19 @@ impl Fake {
         let delivered = |seen: &Vec<Seen>| {
             seen.iter().filter(|seen| matches!(seen.outcome, Outcome::Delivered { .. })).count() >= count
         };
-        self.seen.subscribe().wait_for(delivered).await.unwrap();
+        self.until(delivered).await;
     }
 
     /// Waits until so many hand-offs came.
     pub async fn until_seen(&self, count: usize) {
-        self.seen.subscribe().wait_for(|seen| seen.len() >= count).await.unwrap();
+        self.until(|seen| seen.len() >= count).await;
+    }
+
+    /// Waits a day of paused time at the most, so that what never comes is a failure and not a hang.
+    async fn until(&self, met: impl FnMut(&Vec<Seen>) -> bool) {
+        let mut seen = self.seen.subscribe();
+        let day = std::time::Duration::from_secs(86_400);
+        tokio::time::timeout(day, seen.wait_for(met)).await.expect("it comes within a day").unwrap();
     }
 }
 
@@ -228,10 +233,12 @@ pub struct Receiver {
     task: tokio::task::JoinHandle<()>,
 }
 
+type Headers = &'static [(&'static str, &'static str)];
+
 #[derive(Default)]
 struct Received {
     requests: Mutex<Vec<Request>>,
-    answers: Mutex<VecDeque<(u16, &'static [(&'static str, &'static str)])>>,
+    answers: Mutex<VecDeque<(u16, Headers)>>,
     objects: Mutex<HashMap<String, Bytes>>,
 }
 
@@ -246,7 +253,7 @@ impl Receiver {
     }
 
     /// What to answer next, in order, before answering 200 again.
-    pub fn answer(&self, status: u16, headers: &'static [(&'static str, &'static str)]) {
+    pub fn answer(&self, status: u16, headers: Headers) {
         self.state.answers.lock().push_back((status, headers));
     }
 
@@ -297,6 +304,18 @@ async fn receive(
         Method::DELETE => {
             state.objects.lock().remove(&path);
             StatusCode::NO_CONTENT.into_response()
+        }
+        // Amazon's store deletes by a list (DeleteObjects).
+        _ if uri.query() == Some("delete") => {
+            let text = String::from_utf8(body.to_vec()).unwrap();
+            let keys = text.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
+            let mut objects = state.objects.lock();
+            let mut deleted = String::from("<DeleteResult>");
+            for key in keys {
+                objects.remove(&format!("{}/{key}", path.trim_end_matches('/')));
+                deleted += &format!("<Deleted><Key>{key}</Key></Deleted>");
+            }
+            (deleted + "</DeleteResult>").into_response()
         }
         _ => StatusCode::OK.into_response(),
     }

@@ -71,19 +71,14 @@ impl Dedupe {
         Ok(dedupe)
     }
 
-    /// Remembers `key`; says whether it is new. `received` is when the event came.
-    pub fn insert(
-        &mut self,
-        store: &mut dyn Txn,
-        key: u128,
-        received: Timestamp,
-        for_ever: bool,
-    ) -> Result<bool, Error> {
-        let day = if for_ever { FOR_EVER } else { received.day() };
-        if self.fresh.values().any(|ids| ids.contains(&key)) {
+    /// Remembers `key`; says whether it is new. `now` is engine time, which never goes back.
+    pub fn insert(&mut self, store: &mut dyn Txn, key: u128, now: Timestamp, for_ever: bool) -> Result<bool, Error> {
+        let day = if for_ever { FOR_EVER } else { now.day().max(0) };
+        let oldest = oldest_day(now, self.window_days);
+        let known = |(day, ids): (&i64, &FxHashSet<u128>)| (*day == FOR_EVER || *day >= oldest) && ids.contains(&key);
+        if self.fresh.iter().any(known) {
             return Ok(false);
         }
-        let oldest = received.day() - self.window_days;
         for (run_day, runs) in &self.days {
             if *run_day != FOR_EVER && *run_day < oldest {
                 continue;
@@ -132,7 +127,7 @@ impl Dedupe {
             self.days.entry(day).or_default().push(run);
             self.merge(store, day)?;
         }
-        let oldest = now.day() - self.window_days;
+        let oldest = oldest_day(now, self.window_days);
         while let Some((&day, _)) = self.days.range(FOR_EVER + 1..oldest).next() {
             let prefix = [Value::Int(self.partition), Value::Int(day)];
             store.delete_prefix(&schema::DEDUPE_PAGE, &prefix)?;
@@ -140,7 +135,7 @@ impl Dedupe {
             self.days.remove(&day);
         }
         // A day that has passed gets no more ids (but a late one or two): one run answers for it.
-        let passed = self.days.range(FOR_EVER + 1..now.day()).find(|(_, runs)| runs.len() > 1).map(|(day, _)| *day);
+        let passed = self.days.range(FOR_EVER + 1..now.day().max(0)).find(|(_, runs)| runs.len() > 1).map(|(day, _)| *day);
         if let Some(day) = passed {
             let runs = self.days.remove(&day).unwrap_or_default();
             let level = runs.iter().map(|run| run.level).max().unwrap_or(0) + 1;
@@ -205,6 +200,11 @@ impl Dedupe {
         self.days.entry(day).or_default().push(run);
         Ok(())
     }
+}
+
+/// The oldest day that is remembered at `now`. Days before 1970 count as its first.
+fn oldest_day(now: Timestamp, window_days: i64) -> i64 {
+    (now.day().max(0) - window_days).max(0)
 }
 
 /// A page's ids: 16 big-endian bytes each, ascending.

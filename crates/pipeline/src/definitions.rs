@@ -4,7 +4,7 @@
 //! *building* until the log before it is folded in ([`crate::jobs`]); meanwhile its earlier version, if there is one,
 //! stays in force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 use onefold_model::{
@@ -77,7 +77,7 @@ pub struct Workspace {
     pub subscriptions: BTreeMap<String, Subscription>,
     /// By name.
     pub object_types: BTreeMap<String, ObjectType>,
-    /// Removed segments whose members have not all left yet, by number.
+    /// Removed segments by number: some of their members may not have left yet.
     pub removed: BTreeMap<u32, String>,
     /// Numbers of the workspace's own entity types.
     pub entity_types: BTreeMap<String, EntityType>,
@@ -118,7 +118,8 @@ impl Lookup for Workspace {
     }
 }
 
-fn in_force<D, P>(versioned: &Versioned<D, P>) -> &D {
+/// The definition that others who name it get: the one in force; while there is none, the newest.
+pub(crate) fn in_force<D, P>(versioned: &Versioned<D, P>) -> &D {
     versioned.in_force.as_ref().map_or(&versioned.newest, |(_, definition)| definition)
 }
 
@@ -152,7 +153,6 @@ impl Workspace {
             let metric = MetricId(row[1].as_int()? as u32);
             let (kept, horizon) = parse(row[3].as_text()?)?;
             workspace.metrics.insert(metric, KeptMetric { metric: kept, horizon, live_from: row[2].as_int()? as u64 });
-            workspace.next_metric = workspace.next_metric.max(metric.0 + 1);
         }
         for row in store.scan(&Scan::prefix(&schema::ENTITY_TYPE, own.clone(), usize::MAX))? {
             workspace.entity_types.insert(row[1].as_text()?.to_owned(), EntityType(row[2].as_int()? as u16));
@@ -160,8 +160,16 @@ impl Workspace {
         for row in store.scan(&Scan::prefix(&schema::DEFINITION, own, usize::MAX))? {
             workspace.take(store, &row)?;
         }
-        workspace.recompile(None)?;
+        workspace.recompile(None);
         Ok(workspace)
+    }
+
+    /// What silence about consent means in the workspace, without reading the rest.
+    pub fn unstated(store: &mut dyn Reader, id: WorkspaceId) -> Result<Unstated, Error> {
+        let key = ["setting", "consent_default"].map(|text| Value::Text(text.to_owned()));
+        let key = [Value::Int(id.0.into())].into_iter().chain(key).collect();
+        let row = store.get(&schema::DEFINITION, &[key])?.pop().flatten();
+        row.map_or(Ok(Unstated::default()), |row| parse(row[8].as_text()?))
     }
 
     fn take(&mut self, store: &mut dyn Reader, row: &Row) -> Result<(), Error> {
@@ -186,6 +194,8 @@ impl Workspace {
                 let versioned = versioned(store, row, 0, version)?;
                 self.computed.insert(name, versioned);
             }
+            // Numbers of metrics that nobody keeps any more are not given again either: old points may bear them.
+            "counter" => self.next_metric = row[4].as_int()? as u32,
             "subscription" => drop(self.subscriptions.insert(name, parse(text)?)),
             "object_type" => drop(self.object_types.insert(name, parse(text)?)),
             "setting" => match name.as_str() {
@@ -199,27 +209,28 @@ impl Workspace {
         Ok(())
     }
 
-    /// Takes a segment's definition by a command. Says which metrics must be folded from the log before it goes live;
-    /// none: it is live.
+    /// Takes a segment's definition by a command, as version `number`. Says which metrics must be folded from the log
+    /// before it goes live; none: it may go live at once.
     pub fn set_segment(
         &mut self,
         definition: Definition,
-        offset: u64,
-        at: Timestamp,
+        version: Version,
         effects: &mut Effects,
     ) -> Result<Vec<MetricId>, CompileError> {
         let (program, metrics) = self.draft(&definition.condition)?;
         let new = widest(&program).into_iter().map(|(place, horizon)| (metrics[place.0 as usize].clone(), horizon));
         let new: Vec<(Metric, Horizon)> = new.collect();
-        let fresh = self.keep(new, offset, effects);
+        let fresh = self.keep(new, version.offset, effects);
         let name = definition.name.clone();
         let old = self.segments.remove(&name);
         // One that was removed and comes back is the same: its members may not have left yet.
         let removed = self.removed.iter().find(|(_, removed)| **removed == name).map(|(number, _)| *number);
         let number = old.as_ref().map(|old| old.number).or(removed).unwrap_or(self.next_segment);
-        self.removed.remove(&number);
+        if self.removed.remove(&number).is_some() {
+            effects.delete(&schema::DEFINITION, self.removed_key(number, &name));
+        }
         self.next_segment = self.next_segment.max(number + 1);
-        self.segments.insert(name, next_version(old, number, definition, offset, at));
+        self.segments.insert(name, next_version(old, number, definition, version));
         Ok(fresh)
     }
 
@@ -227,29 +238,39 @@ impl Workspace {
     pub fn set_computed(
         &mut self,
         definition: ComputedTrait,
-        offset: u64,
-        at: Timestamp,
+        version: Version,
         effects: &mut Effects,
     ) -> Vec<MetricId> {
-        let fresh = self.keep(vec![definition.metric()], offset, effects);
+        let (metric, horizon) = definition.metric();
+        let fresh = self.keep(vec![(metric, whole(horizon))], version.offset, effects);
         let name = definition.name.clone();
         let old = self.computed.remove(&name);
-        self.computed.insert(name, next_version(old, 0, definition, offset, at));
+        self.computed.insert(name, next_version(old, 0, definition, version));
         fresh
     }
 
-    /// Puts into force what was set before `before`.
-    pub fn go_live(&mut self, before: u64) -> Vec<String> {
-        let mut names = vec![];
-        for (name, segment) in &mut self.segments {
-            if segment.go_live(before) {
-                names.push(name.clone());
-            }
-        }
-        for computed in self.computed.values_mut() {
-            computed.go_live(before);
-        }
-        names
+    /// Ends a segment. Its number is kept until its members have left, and is never given again.
+    pub fn remove_segment(&mut self, name: &str, effects: &mut Effects) -> bool {
+        let Some(removed) = self.segments.remove(name) else { return false };
+        effects.delete(&schema::DEFINITION, definition_key(self.id, "segment", name));
+        let mut row = self.removed_key(removed.number, name);
+        let Version { number, offset, at } = removed.version;
+        row.extend([number, removed.number.into(), offset as i64, at.0].map(Value::Int));
+        row.extend([Value::Null, Value::Text(name.to_owned())]);
+        effects.put(&schema::DEFINITION, row);
+        self.removed.insert(removed.number, name.to_owned());
+        true
+    }
+
+    fn removed_key(&self, number: u32, name: &str) -> Row {
+        definition_key(self.id, "segment.removed", &format!("{number}:{name}"))
+    }
+
+    /// Puts into force what was set before `before`; says whether there was anything.
+    pub fn go_live(&mut self, before: u64) -> bool {
+        let segments = self.segments.values_mut().map(|segment| segment.go_live(before));
+        let computed = self.computed.values_mut().map(|computed| computed.go_live(before));
+        segments.chain(computed).fold(false, |any, live| any | live)
     }
 
     /// A condition compiled with places in the list of metrics beside it, to learn how far back each must reach.
@@ -298,6 +319,12 @@ impl Workspace {
             self.metrics.insert(id, KeptMetric { metric, horizon, live_from: offset });
             fresh.push(id);
         }
+        if !fresh.is_empty() {
+            let mut row = definition_key(self.id, "counter", "metric");
+            row.extend([0, self.next_metric.into(), 0, 0].map(Value::Int));
+            row.extend([Value::Null, Value::Text(String::new())]);
+            effects.put(&schema::DEFINITION, row);
+        }
         fresh
     }
 
@@ -306,29 +333,36 @@ impl Workspace {
         self.metrics.iter().find(|(_, kept)| kept.metric == *metric && reaches(kept.horizon, horizon)).map(|(id, _)| *id)
     }
 
-    /// Compiles what is in force, and drops metrics that nobody asks for any more.
-    pub fn recompile(&mut self, effects: Option<&mut Effects>) -> Result<(), Error> {
-        let unreadable = |error: CompileError| Error::unreadable("a definition", error);
-        let mut needed: std::collections::BTreeSet<MetricId> = Default::default();
+    /// Compiles what is in force, and drops metrics that nobody asks for any more; says whether there were any.
+    ///
+    /// What does not compile (commands are checked, so it is a fault of the program) has no members until it does.
+    pub fn recompile(&mut self, effects: Option<&mut Effects>) -> bool {
+        let mut needed: BTreeSet<MetricId> = BTreeSet::new();
         let mut readers = Readers::default();
         let mut programs = BTreeMap::new();
+        let compile = |name: &str, condition: &Condition, needed: &mut BTreeSet<MetricId>| {
+            let program = self.compile(condition);
+            let program = program.inspect_err(|error| tracing::error!(segment = name, %error, "a segment does not compile"));
+            needed.extend(program.iter().flat_map(|program| program.inputs().metrics.iter().map(|(id, _)| *id)));
+            program.ok()
+        };
         for (name, segment) in &self.segments {
-            let newest = self.compile(&segment.newest.condition).map_err(unreadable)?;
-            needed.extend(newest.inputs().metrics.iter().map(|(id, _)| *id));
+            let newest = compile(name, &segment.newest.condition, &mut needed);
             let Some((version, definition)) = &segment.in_force else { continue };
             let program = match *version == segment.version.number {
                 true => newest,
-                false => self.compile(&definition.condition).map_err(unreadable)?,
+                false => compile(name, &definition.condition, &mut needed),
             };
-            needed.extend(program.inputs().metrics.iter().map(|(id, _)| *id));
-            readers.add(segment.number, name, &program);
-            programs.insert(name.clone(), program);
+            if let Some(program) = program {
+                readers.add(segment.number, name, &program);
+                programs.insert(name.clone(), program);
+            }
         }
         let mut computed_programs = BTreeMap::new();
         for (name, computed) in &self.computed {
             let kept = |definition: &ComputedTrait| {
                 let (metric, horizon) = definition.metric();
-                self.find(&metric, horizon).unwrap_or(UNKEPT)
+                self.find(&metric, whole(horizon)).unwrap_or(UNKEPT)
             };
             needed.insert(kept(&computed.newest));
             if let Some((_, definition)) = &computed.in_force {
@@ -343,16 +377,18 @@ impl Workspace {
         for (name, computed) in &mut self.computed {
             computed.program = computed_programs.remove(name);
         }
+        let mut dropped = false;
         if let Some(effects) = effects {
             for id in self.metrics.keys().filter(|id| !needed.contains(id)) {
                 effects.delete(&schema::METRIC, vec![Value::Int(self.id.0.into()), Value::Int(id.0.into())]);
+                dropped = true;
             }
             self.metrics.retain(|id, _| needed.contains(id));
         }
         let kept: Vec<(MetricId, Metric)> = self.metrics.iter().map(|(id, kept)| (*id, kept.metric.clone())).collect();
         self.matcher = Matcher::new(&kept);
         self.readers = readers;
-        Ok(())
+        dropped
     }
 
     /// The name of the segment with this number.
@@ -390,12 +426,22 @@ const UNKEPT: MetricId = MetricId(u32::MAX);
 fn widest(program: &Program) -> BTreeMap<MetricId, Horizon> {
     let mut wanted: BTreeMap<MetricId, Horizon> = BTreeMap::new();
     for (metric, horizon) in &program.inputs().metrics {
-        let known = wanted.entry(*metric).or_insert(*horizon);
-        if !reaches(*known, *horizon) {
-            *known = if reaches(*horizon, *known) { *horizon } else { Horizon::Forever };
+        let horizon = whole(*horizon);
+        let known = wanted.entry(*metric).or_insert(horizon);
+        if !reaches(*known, horizon) {
+            *known = horizon;
         }
     }
     wanted
+}
+
+/// Horizons as metrics are kept to: each of two reaches at least as far as the other, so that a program made of several
+/// definitions finds each of its metrics among those that the definitions keep.
+fn whole(horizon: Horizon) -> Horizon {
+    match horizon {
+        Horizon::Since(_) => Horizon::Forever,
+        other => other,
+    }
 }
 
 impl Readers {
@@ -425,17 +471,14 @@ impl<D: Clone, P> Versioned<D, P> {
     }
 }
 
-fn next_version<D, P>(
-    old: Option<Versioned<D, P>>,
-    number: u32,
-    newest: D,
-    offset: u64,
-    at: Timestamp,
-) -> Versioned<D, P> {
-    let last = old.as_ref().map_or(0, |old| old.version.number);
-    let version = Version { number: last + 1, offset, at };
+fn next_version<D, P>(old: Option<Versioned<D, P>>, number: u32, newest: D, version: Version) -> Versioned<D, P> {
     let (in_force, program) = old.map_or((None, None), |old| (old.in_force, old.program));
     Versioned { number, newest, version, in_force, program }
+}
+
+/// The key of a definition's row.
+pub(crate) fn definition_key(workspace: WorkspaceId, kind: &str, name: &str) -> Row {
+    vec![Value::Int(workspace.0.into()), Value::Text(kind.to_owned()), Value::Text(name.to_owned())]
 }
 
 fn versioned<D: serde::de::DeserializeOwned + Clone, P>(
@@ -463,7 +506,6 @@ fn reaches(kept: Horizon, asked: Horizon) -> bool {
     match (kept, asked) {
         (Horizon::Forever, _) | (_, Horizon::None) => true,
         (Horizon::Ms(kept), Horizon::Ms(asked)) => kept >= asked,
-        (Horizon::Since(kept), Horizon::Since(asked)) => kept <= asked,
         _ => false,
     }
 }

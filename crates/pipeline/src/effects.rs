@@ -15,10 +15,10 @@ pub struct Effects {
     pub nodes: FxHashSet<NodeId>,
     /// Profiles that changed or went.
     pub profiles: FxHashMap<ProfileId, WorkspaceId>,
-    /// Rows to put, by table.
-    pub puts: BTreeMap<&'static str, (Tables, Vec<Row>)>,
-    /// Keys to delete, by table.
-    pub deletes: BTreeMap<&'static str, (Tables, Vec<Row>)>,
+    /// Rows put and deleted, by table, in the order in which that was decided: what went may come again.
+    pub writes: BTreeMap<&'static str, (&'static Table, Vec<Write>)>,
+    /// Series that nobody keeps any more: prefixes of their chunks.
+    pub series_gone: Vec<Row>,
     /// Additions to running totals.
     pub tallies: BTreeMap<(WorkspaceId, String), i64>,
     /// Who enters or leaves a segment's list of members: the last word counts.
@@ -31,19 +31,32 @@ pub struct Effects {
     pub outbox: BTreeSet<String>,
 }
 
-/// A table (`&'static Table` has no order, its name has).
-#[derive(Debug, Clone, Copy)]
-pub struct Tables(pub &'static Table);
+/// Rows or keys of one table that are written at once.
+#[derive(Debug)]
+pub enum Write {
+    /// Rows to put.
+    Put(Vec<Row>),
+    /// Keys to delete.
+    Delete(Vec<Row>),
+}
 
 impl Effects {
     /// Puts a row when the batch is written.
     pub fn put(&mut self, table: &'static Table, row: Row) {
-        self.puts.entry(table.name).or_insert((Tables(table), vec![])).1.push(row);
+        let writes = &mut self.writes.entry(table.name).or_insert((table, vec![])).1;
+        match writes.last_mut() {
+            Some(Write::Put(rows)) => rows.push(row),
+            _ => writes.push(Write::Put(vec![row])),
+        }
     }
 
-    /// Deletes a row when the batch is written, after all puts.
+    /// Deletes a row when the batch is written.
     pub fn delete(&mut self, table: &'static Table, key: Row) {
-        self.deletes.entry(table.name).or_insert((Tables(table), vec![])).1.push(key);
+        let writes = &mut self.writes.entry(table.name).or_insert((table, vec![])).1;
+        match writes.last_mut() {
+            Some(Write::Delete(keys)) => keys.push(key),
+            _ => writes.push(Write::Delete(vec![key])),
+        }
     }
 
     /// Adds to a running total.
@@ -92,12 +105,40 @@ impl Effects {
             rows.push(key);
         }
         txn.put(&schema::TALLY, rows)?;
-        for (table, rows) in std::mem::take(&mut self.puts).into_values() {
-            txn.put(table.0, rows)?;
+        for (table, writes) in std::mem::take(&mut self.writes).into_values() {
+            for write in writes {
+                match write {
+                    Write::Put(rows) => txn.put(table, rows)?,
+                    Write::Delete(keys) => txn.delete(table, &keys)?,
+                }
+            }
         }
-        for (table, keys) in std::mem::take(&mut self.deletes).into_values() {
-            txn.delete(table.0, &keys)?;
+        for prefix in std::mem::take(&mut self.series_gone) {
+            txn.delete_prefix(&schema::SERIES_CHUNK, &prefix)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use onefold_state::{MemoryStore, StateStore};
+
+    #[test]
+    fn of_puts_and_deletes_the_last_counts() {
+        let store = MemoryStore::new(schema::ALL);
+        let epoch = store.take_over(0).unwrap();
+        let key = |name: &str| vec![Value::Int(1), Value::Text(name.to_owned())];
+        let row = |name: &str, value: i64| key(name).into_iter().chain([Value::Int(value)]).collect::<Row>();
+        let mut effects = Effects::default();
+        effects.put(&schema::TALLY, row("a", 1));
+        effects.delete(&schema::TALLY, key("a"));
+        effects.put(&schema::TALLY, row("a", 2));
+        effects.put(&schema::TALLY, row("b", 1));
+        effects.delete(&schema::TALLY, key("b"));
+        let mut txn = store.begin(0, epoch, None).unwrap();
+        effects.write(&mut *txn).unwrap();
+        assert_eq!(txn.get(&schema::TALLY, &[key("a"), key("b")]).unwrap(), [Some(row("a", 2)), None]);
     }
 }

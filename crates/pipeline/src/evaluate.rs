@@ -117,7 +117,7 @@ impl Partition {
         self.load_profiles(txn, workspace, &[id])?;
         let Some(profile) = self.profiles.peek(&id).filter(|profile| profile.due == due) else { return Ok(()) };
         if self.expiry(&self.workspaces[&workspace], profile) <= due {
-            return self.expire(txn, id, offset);
+            return self.expire(txn, id, due, offset);
         }
         let changed = Changed { all: true, ..Changed::default() };
         self.decide(workspace, id, &changed, due, offset);

@@ -2,27 +2,33 @@
 
 use onefold_model::{
     NodeId, Timestamp, Value as TraitValue, WorkspaceId,
-    consent::{self, signal},
-    event::Kind,
-    profile::traits::{NAME_BYTES_MAX, Observed, VALUE_BYTES_MAX},
+    consent::{self, UNREADABLE, signal},
+    event::{EventRecord, Kind},
+    profile::traits::{NAME_BYTES_MAX, Noted, Observed, VALUE_BYTES_MAX},
     segment::MetricId,
 };
 use onefold_state::{Txn, Value, schema};
+use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use crate::{
     Error,
     partition::Partition,
     prepare::Event,
-    registry::Place,
+    registry::{Place, Scope},
     verdict::Verdict,
 };
+
+/// Bytes of a purpose. A signal that names a longer one cannot be read.
+const PURPOSE_BYTES_MAX: usize = 200;
 
 /// What an event changed of its person, as far as segments may ask about it.
 #[derive(Debug, Default)]
 pub(crate) struct Changed {
     pub metrics: SmallVec<[MetricId; 8]>,
     pub traits: SmallVec<[String; 4]>,
+    /// Traits whose value was said again: of a profile of several nodes another value may count now.
+    pub newer: SmallVec<[String; 4]>,
     pub consent: bool,
     /// The profile gained or lost nodes: everything may be different.
     pub all: bool,
@@ -31,24 +37,24 @@ pub(crate) struct Changed {
 impl Partition {
     pub(crate) fn apply_event(&mut self, txn: &mut dyn Txn, event: &Event<'_>) -> Result<Verdict, Error> {
         let workspace = event.record.workspace;
-        if !self.dedupe.insert(txn, event.key, event.record.received_at, event.record.for_ever)? {
+        // Engine time, which never goes back: whether an id is remembered must not depend on how the log was cut.
+        if !self.dedupe.insert(txn, event.key, self.now, event.record.for_ever)? {
             self.effects.tally(workspace, "events.duplicate", 1);
             return Ok(Verdict::Duplicate);
         }
-        self.observe_properties(event);
         if event.kind == Kind::Object {
-            self.effects.tally(workspace, "events.accepted", 1);
-            self.apply_object(txn, event)?;
-            return Ok(Verdict::Object);
+            return self.apply_object(txn, event);
         }
         if event.identity.dropped > 0 {
             self.effects.tally(workspace, "identifiers.dropped", event.identity.dropped.into());
         }
         if event.identity.identifiers.is_empty() {
-            self.refuse(event);
+            let why = "all its identifiers are blocked or malformed; see the identity rules";
+            self.refuse(event.offset, &event.record, "no_accepted_identifier", why);
             return Ok(Verdict::Refused);
         }
         self.effects.tally(workspace, "events.accepted", 1);
+        self.observe_properties(event);
         let received = event.record.received_at;
         let nodes = self.nodes_of(workspace, &event.identity.identifiers, event.offset, received);
         let merged = self.together(workspace, &nodes, event.identity.origin, received, event.offset);
@@ -62,67 +68,88 @@ impl Partition {
             whole.events += 1;
             whole.last_seen = whole.last_seen.max(received);
             changed.all |= whole.events == 1;
+            if whole.nodes.len() > 1 {
+                changed.traits.append(&mut changed.newer);
+            }
             self.effects.profiles.insert(profile, workspace);
+        }
+        // Others that the event named first, and that did not come to this profile, have no event; they may expire.
+        for node in &nodes[1..] {
+            self.begin_expiry(workspace, *node, event.offset);
         }
         self.decide(workspace, profile, &changed, self.now.plus(1), event.offset);
         self.forward(event, profile);
         Ok(Verdict::Accepted(nodes[0]))
     }
 
+    /// A profile that an event named and that got none has its segments and its end decided as well.
+    fn begin_expiry(&mut self, workspace: WorkspaceId, node: NodeId, offset: u64) {
+        let Some(profile) = self.nodes.peek(&node).map(|node| node.profile) else { return };
+        let untouched = |p: &crate::profile::Profile| p.events == 0 && p.due == Timestamp::MAX;
+        if self.profiles.peek(&profile).is_some_and(untouched) {
+            self.decide_all(workspace, profile, offset);
+        }
+    }
+
     /// Folds the event at its node.
     fn fold(&mut self, event: &Event<'_>, id: NodeId) -> Changed {
         let mut changed = Changed::default();
-        let (Some(node), Some(workspace)) =
-            (self.nodes.get_mut(&id), self.workspaces.get(&event.record.workspace))
-        else {
+        let Partition { nodes, workspaces, jobs, effects, silent, now, .. } = self;
+        let (Some(node), Some(workspace)) = (nodes.get_mut(&id), workspaces.get(&event.record.workspace)) else {
             return changed;
         };
-        let before = node.partial.size_bytes();
+        let mut grown = 0;
         node.events += 1;
         node.last_seen = node.last_seen.max(event.record.received_at);
-        for (name, raw) in event.person_traits() {
+        for (name, raw) in &event.person {
             if name.len() > NAME_BYTES_MAX || raw.get().len() > VALUE_BYTES_MAX {
-                self.effects.tally(event.record.workspace, "traits.too_long", 1);
+                effects.tally(event.record.workspace, "traits.too_long", 1);
                 continue;
             }
-            let observed = Observed {
-                at: event.record.timestamp,
-                received_at: event.record.received_at,
-                tie: event.key as u64,
-                source: event.record.source,
-                offset: event.offset,
-                value: TraitValue::from_json(raw),
-            };
-            if node.partial.traits.observe(&name, observed) {
-                changed.traits.push(name.into_owned());
+            match node.partial.traits.observe(name, observed(event, raw)) {
+                Noted::Same => continue,
+                Noted::Newer => changed.newer.push(name.clone().into_owned()),
+                Noted::Changed => changed.traits.push(name.clone().into_owned()),
+                Noted::InsteadOf(other) => changed.traits.extend([name.clone().into_owned(), other.into_string()]),
             }
+            grown += name.len() + raw.get().len() + 120;
         }
         let metrics = &workspace.metrics;
         let offset = event.offset;
         workspace.matcher.matches(event, &mut |metric, point| {
-            if metrics.get(&metric).is_some_and(|kept| kept.live_from <= offset) {
-                node.partial.series_mut(metric).insert(point);
-                changed.metrics.push(metric);
+            let Some(kept) = metrics.get(&metric).filter(|kept| kept.live_from <= offset) else { return };
+            let series = node.partial.series_mut(metric);
+            grown += 32 + point.value.as_ref().map_or(0, |value| 24 + value_bytes(value));
+            series.insert(point);
+            // What no window reaches any more is folded away; not before all points are there, so that a rebuild folds
+            // at the same places.
+            let start = kept.horizon.start(*now);
+            if series.worth_folding(start) && !jobs.is_building(event.record.workspace, metric) {
+                series.fold_before(start);
             }
+            changed.metrics.push(metric);
         });
         if let Some(context) = &event.context {
-            for row in signal::rows(context, event.record.timestamp, event.offset) {
-                let place = self.effects.next_place();
+            for mut row in signal::rows(context, event.record.timestamp, event.offset) {
+                if row.purpose.len() > PURPOSE_BYTES_MAX {
+                    row = consent::Row { purpose: UNREADABLE.to_owned(), state: consent::State::Denied, ..row };
+                }
+                let place = effects.next_place();
                 // The ledger is kept: a rebuild has it already.
-                if !self.silent {
-                    self.effects.put(&schema::CONSENT, ledger_row(event, id, &row, place));
+                if !*silent {
+                    effects.put(&schema::CONSENT, ledger_row(event, id, &row, place));
                 }
                 changed.consent |= node.partial.consent(row);
+                grown += 128;
             }
         }
         if let Some(page) = node.partial.remember(event.offset) {
             let key = [i64::from(event.record.workspace.0), 0, id.0, page[0] as i64].map(Value::Int);
             let body = postcard::to_extend(&page, vec![1u8]).expect("a vector takes all that is written to it");
-            self.effects.put(&schema::EVENT_PAGE, key.into_iter().chain([Value::Bytes(body)]).collect());
+            effects.put(&schema::EVENT_PAGE, key.into_iter().chain([Value::Bytes(body)]).collect());
         }
-        let after = node.partial.size_bytes();
-        self.nodes.grew(after.saturating_sub(before));
-        self.effects.nodes.insert(id);
+        nodes.grew(grown + 8);
+        effects.nodes.insert(id);
         changed
     }
 
@@ -149,18 +176,18 @@ impl Partition {
 
     fn observe_properties(&mut self, event: &Event<'_>) {
         let Some(registry) = self.registries.get_mut(&event.record.workspace) else { return };
-        let place = Place { event: &event.name, source: event.record.source, at: event.record.received_at };
+        let place = Place { scope: Scope::Property, of: &event.name, source: event.record.source, at: self.now };
         for (name, raw) in event.properties.iter().flat_map(|properties| &properties.0) {
             registry.observe(place, name, raw);
         }
-        for (name, raw) in event.person_traits() {
-            registry.observe(Place { event: "", ..place }, &name, raw);
+        for (name, raw) in &event.person {
+            registry.observe(Place { scope: Scope::Trait, of: "", ..place }, name, raw);
         }
     }
 
-    /// Nobody is left whom the event could belong to: it becomes a dead letter.
-    fn refuse(&mut self, event: &Event<'_>) {
-        let workspace = event.record.workspace;
+    /// What no one can use becomes a dead letter.
+    pub(crate) fn refuse(&mut self, offset: u64, record: &EventRecord<'_>, code: &str, reason: &str) {
+        let workspace = record.workspace;
         self.effects.tally(workspace, "events.refused", 1);
         // Dead letters are kept: a rebuild has them already.
         if self.silent {
@@ -170,14 +197,14 @@ impl Partition {
             &schema::DEAD_LETTER,
             vec![
                 Value::Int(workspace.0.into()),
-                Value::Text(format!("offset-{}", event.offset)),
-                Value::Int(event.record.source.into()),
-                Value::Text("no_accepted_identifier".to_owned()),
-                Value::Text("all its identifiers are blocked or malformed; see the identity rules".to_owned()),
-                Value::Int(event.record.received_at.0),
+                Value::Text(format!("offset-{offset}")),
+                Value::Int(record.source.into()),
+                Value::Text(code.to_owned()),
+                Value::Text(reason.replace('\0', "\u{fffd}")),
+                Value::Int(record.received_at.0),
                 Value::Null,
                 Value::Text("waiting".to_owned()),
-                Value::Bytes(event.record.json.as_bytes().to_vec()),
+                Value::Bytes(record.json.as_bytes().to_vec()),
             ],
         );
     }
@@ -200,6 +227,25 @@ impl Partition {
     }
 }
 
+/// A trait's value as an event says it.
+pub(crate) fn observed(event: &Event<'_>, raw: &RawValue) -> Observed {
+    Observed {
+        at: event.record.timestamp,
+        received_at: event.record.received_at,
+        tie: event.key as u64,
+        source: event.record.source,
+        offset: event.offset,
+        value: TraitValue::from_json(raw),
+    }
+}
+
+fn value_bytes(value: &TraitValue) -> usize {
+    match value {
+        TraitValue::Text(text) | TraitValue::Json(text) => text.len(),
+        TraitValue::Null | TraitValue::Bool(_) | TraitValue::Number(_) => 0,
+    }
+}
+
 fn ledger_row(event: &Event<'_>, node: NodeId, row: &consent::Row, place: i64) -> Vec<Value> {
     ledger_columns(event.record.workspace, node, row, place, event.record.received_at, event.record.source)
 }
@@ -218,7 +264,7 @@ fn ledger_columns(
         Value::Int(place),
         Value::Int(node.0),
         Value::Text(row.purpose.replace('\0', "\u{fffd}")),
-        row.channel.clone().map_or(Value::Null, Value::Text),
+        row.channel.as_ref().map_or(Value::Null, |channel| Value::Text(channel.replace('\0', "\u{fffd}"))),
         Value::Text(row.state.name().to_owned()),
         Value::Text(row.strength.name().to_owned()),
         Value::Int(row.at.0),

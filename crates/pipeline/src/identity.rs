@@ -3,12 +3,15 @@
 //! What is one person is decided by [`onefold_model::identity::cluster`]; here its decisions are carried out on nodes and
 //! profiles. A merge or an unmerge moves nodes between profiles and reads no events.
 
+use std::collections::BTreeMap;
+
 use onefold_model::{
     NodeId, ProfileId, Timestamp, WorkspaceId,
     identity::{
         Identifier, Origin, Rules, Statement,
-        cluster::{self, Clusters, NodeFacts, Obstacle},
+        cluster::{self, Clusters, Decision, NodeFacts, Obstacle},
     },
+    profile::partial::LINKS_MAX,
 };
 use onefold_state::{Row, Scan, Txn, Value, schema};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -16,6 +19,7 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::{
     Error,
+    definitions::definition_key,
     partition::Partition,
     profile::{Node, PERSON, Profile},
 };
@@ -129,28 +133,87 @@ impl Partition {
         at: Timestamp,
         offset: u64,
     ) -> bool {
-        let pairs = || nodes.iter().enumerate().flat_map(|(i, a)| nodes[i + 1..].iter().map(move |b| (*a, *b)));
-        let linked = |(a, b): (NodeId, NodeId)| self.nodes.peek(&a).is_some_and(|n| n.partial.links.contains(&b));
-        if nodes.len() < 2 || (origin == Origin::Event && pairs().all(linked)) {
+        if nodes.len() < 2 {
             return false;
         }
-        for (a, b) in pairs() {
-            for (one, other) in [(a, b), (b, a)] {
-                if self.nodes.get_mut(&one).is_some_and(|n| n.partial.link(other)) {
-                    self.effects.nodes.insert(one);
-                }
-            }
+        if self.are_linked(nodes, origin) {
+            return self.retry(workspace, nodes, origin, at, offset);
         }
-        self.put_statement(workspace, &Statement::Together { nodes: nodes.into(), origin, at }, offset);
-        let touched = self.touched(workspace, nodes);
-        if touched.profiles.len() < 2 {
+        let nodes = self.without_shared(workspace, nodes);
+        if nodes.len() < 2 {
             return false;
         }
-        let decision = cluster::decide(nodes, origin, at, &touched, &self.workspaces[&workspace].rules);
+        let decision = self.decide_together(workspace, &nodes, origin, at);
+        self.state_together(workspace, &nodes, origin, at, offset);
         for (node, obstacle) in &decision.dropped {
             self.refused(workspace, *node, *obstacle, offset, at);
         }
         self.join(workspace, &nodes[..decision.joined], offset)
+    }
+
+    fn are_linked(&self, nodes: &[NodeId], origin: Origin) -> bool {
+        let mut pairs = nodes.iter().enumerate().flat_map(|(i, a)| nodes[i + 1..].iter().map(move |b| (*a, *b)));
+        pairs.all(|(a, b)| self.nodes.peek(&a).is_some_and(|node| node.partial.is_linked(b, origin)))
+    }
+
+    /// They were named together before. Where that was refused, time or new rules may allow it now: only then it is
+    /// recorded again.
+    fn retry(&mut self, workspace: WorkspaceId, nodes: &[NodeId], origin: Origin, at: Timestamp, offset: u64) -> bool {
+        let profile = |node: &NodeId| self.nodes.peek(node).map(|node| node.profile);
+        if nodes.iter().all(|node| profile(node) == profile(&nodes[0])) {
+            return false;
+        }
+        let decision = self.decide_together(workspace, nodes, origin, at);
+        let joined = &nodes[..decision.joined];
+        if joined.iter().all(|node| profile(node) == profile(&nodes[0])) {
+            return false;
+        }
+        self.put_statement(workspace, &Statement::Together { nodes: nodes.into(), origin, at }, offset);
+        self.join(workspace, joined, offset)
+    }
+
+    fn decide_together(&self, workspace: WorkspaceId, nodes: &[NodeId], origin: Origin, at: Timestamp) -> Decision {
+        let touched = self.touched(workspace, nodes);
+        if touched.profiles.len() < 2 {
+            return Decision { joined: nodes.len(), ..Decision::default() };
+        }
+        cluster::decide(nodes, origin, at, &touched, &self.workspaces[&workspace].rules)
+    }
+
+    /// The nodes without those that have been named with too many others to be one person's.
+    fn without_shared(&mut self, workspace: WorkspaceId, nodes: &[NodeId]) -> SmallVec<[NodeId; 4]> {
+        let links = |node: &NodeId| self.nodes.peek(node).map_or(0, |node| node.partial.links.len());
+        let own: SmallVec<[NodeId; 4]> = nodes.iter().copied().filter(|node| links(node) < LINKS_MAX).collect();
+        if own.len() < nodes.len() {
+            self.effects.tally(workspace, "identity.shared", (nodes.len() - own.len()) as i64);
+        }
+        own
+    }
+
+    /// Records a statement, and at each of its nodes the others.
+    fn state_together(
+        &mut self,
+        workspace: WorkspaceId,
+        nodes: &[NodeId],
+        origin: Origin,
+        at: Timestamp,
+        offset: u64,
+    ) -> (i64, i64) {
+        for one in nodes {
+            let Some(node) = self.nodes.get_mut(one) else { continue };
+            let before = node.partial.links.len();
+            for other in nodes.iter().filter(|other| *other != one) {
+                if node.partial.link(*other, origin) {
+                    self.effects.nodes.insert(*one);
+                }
+            }
+            if before < LINKS_MAX && node.partial.links.len() >= LINKS_MAX {
+                let why = format!("it was named with {LINKS_MAX} others, so it is no person's own, and joins nobody any more");
+                let detail = serde_json::json!({ "node": one.0, "why": why }).to_string();
+                self.effects.alarm(workspace, offset, at.0, "shared_identifier", detail);
+            }
+        }
+        self.put_statement(workspace, &Statement::Together { nodes: nodes.into(), origin, at }, offset)
     }
 
     fn refused(&mut self, workspace: WorkspaceId, node: NodeId, obstacle: Obstacle, offset: u64, at: Timestamp) {
@@ -200,7 +263,8 @@ impl Partition {
             return false;
         }
         for from in gone {
-            let Some(from) = self.remove_profile(*from, offset) else { continue };
+            self.drop_series(workspace, *from);
+            let Some(from) = self.remove_profile(*from, self.now.plus(1), offset) else { continue };
             for node in &from.nodes {
                 if let Some(node) = self.nodes.get_mut(node) {
                     node.profile = into;
@@ -222,65 +286,62 @@ impl Partition {
         true
     }
 
-    /// A profile ends: it leaves its segments.
-    fn remove_profile(&mut self, id: ProfileId, offset: u64) -> Option<Profile> {
+    /// A profile ends at `at`: it leaves its segments.
+    fn remove_profile(&mut self, id: ProfileId, at: Timestamp, offset: u64) -> Option<Profile> {
         let (workspace, segments) = self.profiles.peek(&id).map(|p| (p.workspace, p.segments.clone()))?;
         for number in segments {
-            self.change_membership(workspace, id, number, false, self.now.plus(1), offset);
+            self.change_membership(workspace, id, number, false, at, offset);
         }
         self.effects.profiles.insert(id, workspace);
         self.effects.tally(workspace, "profiles", -1);
         self.profiles.remove(&id)
     }
 
-    fn put_statement(&mut self, workspace: WorkspaceId, statement: &Statement, offset: u64) {
+    fn put_statement(&mut self, workspace: WorkspaceId, statement: &Statement, offset: u64) -> (i64, i64) {
         let place = self.effects.next_place();
         let key = [Value::Int(workspace.0.into()), PERSON, Value::Int(offset as i64), Value::Int(place)];
-        let body = postcard::to_extend(statement, vec![1u8]).expect("a vector takes all that is written to it");
-        self.effects.put(&schema::STATEMENT, key.iter().cloned().chain([Value::Bytes(body)]).collect());
+        self.effects.put(&schema::STATEMENT, key.iter().cloned().chain([statement_body(statement)]).collect());
         for node in named(statement) {
             let row = vec![key[0].clone(), PERSON, Value::Int(node.0), key[2].clone(), key[3].clone()];
             self.effects.put(&schema::STATEMENT_NODE, row);
         }
+        (offset as i64, place)
     }
 
-    /// Records that the pairs are two people, and clusters their region anew. Gives the profiles that changed.
-    pub(crate) fn apart(
-        &mut self,
-        txn: &mut dyn Txn,
-        workspace: WorkspaceId,
-        pairs: &[(NodeId, NodeId)],
-        offset: u64,
-    ) -> Result<Vec<ProfileId>, Error> {
-        for (a, b) in pairs {
-            self.put_statement(workspace, &Statement::Apart { a: *a, b: *b }, offset);
-        }
-        let seeds: Vec<NodeId> = pairs.iter().flat_map(|(a, b)| [*a, *b]).collect();
-        self.recluster(txn, workspace, &seeds, offset)
-    }
-
-    /// Clusters anew the region that `seeds` are in: all that statements, refused ones included, connect with them.
+    /// Takes what was `said` now, and clusters anew the region that `seeds` are in: all that statements, refused ones
+    /// included, connect with them. Gives the profiles that changed; `None` where the region is too large, and nothing
+    /// was taken.
     pub(crate) fn recluster(
         &mut self,
         txn: &mut dyn Txn,
         workspace: WorkspaceId,
         seeds: &[NodeId],
+        said: Vec<Statement>,
         offset: u64,
-    ) -> Result<Vec<ProfileId>, Error> {
+    ) -> Result<Option<Vec<ProfileId>>, Error> {
         self.write(txn)?;
-        let (nodes, statements) = self.region(txn, workspace, seeds)?;
-        let ordered: Vec<NodeId> = {
-            let mut ordered: Vec<NodeId> = nodes.into_iter().collect();
-            ordered.sort_unstable();
-            ordered
-        };
+        let Some((nodes, mut statements)) = self.region(txn, workspace, seeds)? else { return Ok(None) };
+        let mut ordered: Vec<NodeId> = nodes.into_iter().collect();
+        ordered.sort_unstable();
         self.load_nodes(txn, workspace, &ordered)?;
+        for statement in said {
+            let place = match &statement {
+                Statement::Together { nodes, origin, at } => {
+                    self.state_together(workspace, &nodes.clone(), *origin, *at, offset)
+                }
+                Statement::Apart { .. } => self.put_statement(workspace, &statement, offset),
+            };
+            statements.insert(place, statement);
+        }
+        let history = self.rules_history(txn, workspace)?;
         let present: Vec<&Node> = ordered.iter().filter_map(|n| self.nodes.peek(n)).collect();
-        let rules = &self.workspaces[&workspace].rules;
-        let facts: Vec<NodeFacts> = present.iter().map(|n| facts_of(n, rules)).collect();
+        let facts: Vec<NodeFacts> = present.iter().map(|n| facts_of(n, &history[0].1)).collect();
         let before: FxHashMap<NodeId, ProfileId> = present.iter().map(|n| (n.id, n.profile)).collect();
-        let statements: Vec<Statement> = statements.into_values().collect();
-        let (region, _) = cluster::recluster(&facts, &statements, rules);
+        let under = |offset: i64| history.iter().rev().find(|(from, _)| *from < offset).map_or(&history[0].1, |(_, r)| r);
+        let said: Vec<(&Statement, &Rules)> =
+            statements.iter().map(|((offset, _), statement)| (statement, under(*offset))).collect();
+        let rank = |rules: &Rules, node: NodeId| self.nodes.peek(&node).map_or(0, |node| rules.rank(&node.kind).0);
+        let (region, _) = cluster::recluster_under(&facts, &said, &rank);
         let mut changed = vec![];
         for nodes in region.clusters() {
             let profile = ProfileId(nodes[0]);
@@ -302,7 +363,7 @@ impl Partition {
         old.sort_unstable();
         old.dedup();
         for gone in old.iter().filter(|profile| !names.contains(profile)) {
-            self.remove_profile(*gone, offset);
+            self.remove_profile(*gone, self.now.plus(1), offset);
         }
         for (id, nodes, apart) in &changed {
             for node in nodes {
@@ -333,7 +394,21 @@ impl Partition {
                 self.add_profile(whole);
             }
         }
-        Ok(changed.into_iter().map(|(profile, ..)| profile).collect())
+        for (id, ..) in &changed {
+            self.drop_series(workspace, *id);
+        }
+        Ok(Some(changed.into_iter().map(|(profile, ..)| profile).collect()))
+    }
+
+    /// The identity rules that were ever in force, each with the offset after which it was.
+    fn rules_history(&self, txn: &mut dyn Txn, workspace: WorkspaceId) -> Result<Vec<(i64, Rules)>, Error> {
+        let prefix = definition_key(workspace, "setting", "identity_rules");
+        let mut history = vec![(-1, Rules::default())];
+        for row in txn.scan(&Scan::prefix(&schema::DEFINITION_VERSION, prefix, usize::MAX))? {
+            let rules = serde_json::from_str(row[7].as_text()?).map_err(|e| Error::unreadable("identity rules", e))?;
+            history.push((row[4].as_int()?, rules));
+        }
+        Ok(history)
     }
 
     fn region(
@@ -341,9 +416,9 @@ impl Partition {
         txn: &mut dyn Txn,
         workspace: WorkspaceId,
         seeds: &[NodeId],
-    ) -> Result<(FxHashSet<NodeId>, std::collections::BTreeMap<(i64, i64), Statement>), Error> {
+    ) -> Result<Option<Region>, Error> {
         let mut nodes: FxHashSet<NodeId> = seeds.iter().copied().collect();
-        let mut statements = std::collections::BTreeMap::new();
+        let mut statements = BTreeMap::new();
         let mut open: Vec<NodeId> = seeds.to_vec();
         let head = [Value::Int(workspace.0.into()), PERSON];
         while let Some(node) = open.pop() {
@@ -357,9 +432,7 @@ impl Partition {
                 }
             }
             for row in txn.get(&schema::STATEMENT, &wanted)?.into_iter().flatten() {
-                let body = row[4].as_bytes()?;
-                let statement: Statement = postcard::from_bytes(body.get(1..).unwrap_or_default())
-                    .map_err(|error| Error::unreadable("a statement", error))?;
+                let statement = statement_of(&row)?;
                 for named in named(&statement) {
                     if nodes.insert(named) {
                         open.push(named);
@@ -368,39 +441,144 @@ impl Partition {
                 statements.insert((row[2].as_int()?, row[3].as_int()?), statement);
             }
             if statements.len() > REGION_STATEMENTS_MAX {
-                return Err(Error::unreadable("the identity graph", "a region has more statements than an unmerge weighs"));
+                return Ok(None);
             }
         }
-        Ok((nodes, statements))
+        Ok(Some((nodes, statements)))
     }
 
-    /// A profile without known identifiers has been silent for long: it goes, with its nodes and what was said of them.
-    pub(crate) fn expire(&mut self, txn: &mut dyn Txn, id: ProfileId, offset: u64) -> Result<(), Error> {
-        let Some(profile) = self.remove_profile(id, offset) else { return Ok(()) };
-        self.effects.tally(profile.workspace, "profiles.expired", 1);
+    /// A profile without known identifiers has been silent up to `at`: it goes, with its nodes and what was said of them.
+    pub(crate) fn expire(
+        &mut self,
+        txn: &mut dyn Txn,
+        id: ProfileId,
+        at: Timestamp,
+        offset: u64,
+    ) -> Result<(), Error> {
+        let Some(profile) = self.remove_profile(id, at, offset) else { return Ok(()) };
+        let workspace = profile.workspace;
+        self.effects.tally(workspace, "profiles.expired", 1);
+        self.write(txn)?;
+        let mut freed: Vec<NodeId> = vec![];
         for node in &profile.nodes {
-            self.remove_node(txn, profile.workspace, *node)?;
+            self.withdraw(txn, workspace, *node, &profile.nodes, &mut freed)?;
+        }
+        for node in &profile.nodes {
+            self.remove_node(txn, workspace, *node)?;
+        }
+        if !freed.is_empty() {
+            // What stood in the way of others is gone.
+            let changed = self.recluster(txn, workspace, &freed, vec![], offset)?;
+            changed.into_iter().flatten().for_each(|profile| self.decide_all(workspace, profile, offset));
         }
         Ok(())
+    }
+
+    /// Takes `id`, a node of those that go, out of the statements that name it, and out of its neighbours. Adds to
+    /// `freed` those of which more may be one person now.
+    fn withdraw(
+        &mut self,
+        txn: &mut dyn Txn,
+        workspace: WorkspaceId,
+        id: NodeId,
+        going: &[NodeId],
+        freed: &mut Vec<NodeId>,
+    ) -> Result<(), Error> {
+        let prefix = Node::key(workspace, id);
+        for row in txn.scan(&Scan::prefix(&schema::STATEMENT_NODE, prefix.clone(), usize::MAX))? {
+            let key = vec![row[0].clone(), PERSON, row[3].clone(), row[4].clone()];
+            let Some(stored) = txn.get(&schema::STATEMENT, std::slice::from_ref(&key))?.pop().flatten() else { continue };
+            let statement = statement_of(&stored)?;
+            let stay: SmallVec<[NodeId; 4]> = named(&statement).into_iter().filter(|n| !going.contains(n)).collect();
+            self.load_nodes(txn, workspace, &stay)?;
+            for neighbour in &stay {
+                self.forget(*neighbour, &statement, going);
+            }
+            match statement {
+                Statement::Together { nodes, origin, at } if stay.len() > 1 => {
+                    // Who came before the last that stays may have kept it out.
+                    let last = nodes.iter().rposition(|n| !going.contains(n)).unwrap_or(0);
+                    if nodes[..last].iter().any(|n| going.contains(n)) {
+                        freed.extend_from_slice(&stay);
+                    }
+                    let body = statement_body(&Statement::Together { nodes: stay, origin, at });
+                    txn.put(&schema::STATEMENT, vec![key.into_iter().chain([body]).collect()])?;
+                }
+                _ => {
+                    let of = |node: &NodeId| vec![row[0].clone(), PERSON, Value::Int(node.0), row[3].clone(), row[4].clone()];
+                    txn.delete(&schema::STATEMENT_NODE, &stay.iter().map(of).collect::<Vec<Row>>())?;
+                    txn.delete(&schema::STATEMENT, &[key])?;
+                }
+            }
+        }
+        txn.delete_prefix(&schema::STATEMENT_NODE, &prefix)?;
+        Ok(())
+    }
+
+    /// Takes those who go out of what is kept at a neighbour about a statement.
+    fn forget(&mut self, neighbour: NodeId, statement: &Statement, going: &[NodeId]) {
+        let Some(node) = self.nodes.get_mut(&neighbour) else { return };
+        let (workspace, profile) = (node.workspace, node.profile);
+        for gone in going {
+            if node.partial.unlink(*gone) {
+                self.effects.nodes.insert(neighbour);
+            }
+        }
+        if let (Statement::Apart { a, b }, Some(profile)) = (statement, self.profiles.get_mut(&profile)) {
+            profile.apart.retain(|pair| pair != &(*a, *b));
+            self.effects.profiles.insert(profile.id, workspace);
+        }
     }
 
     fn remove_node(&mut self, txn: &mut dyn Txn, workspace: WorkspaceId, id: NodeId) -> Result<(), Error> {
         let Some(node) = self.nodes.remove(&id) else { return Ok(()) };
         let own = Node::key(workspace, id);
         self.effects.nodes.remove(&id);
-        self.effects.delete(&schema::NODE, own.clone());
+        txn.delete(&schema::NODE, std::slice::from_ref(&own))?;
         let identifier = vec![own[0].clone(), PERSON, Value::Text(node.kind.clone()), Value::Text(node.value.clone())];
-        self.effects.delete(&schema::IDENTIFIER, identifier);
+        txn.delete(&schema::IDENTIFIER, &[identifier])?;
         self.identifiers.insert(identifier_key(workspace, &node.kind, &node.value), None, 32);
-        self.write(txn)?;
-        for row in txn.scan(&Scan::prefix(&schema::STATEMENT_NODE, own.clone(), usize::MAX))? {
-            let statement = vec![own[0].clone(), PERSON, row[3].clone(), row[4].clone()];
-            txn.delete(&schema::STATEMENT, &[statement])?;
-        }
-        for table in [&schema::STATEMENT_NODE, &schema::EVENT_PAGE, &schema::SERIES_CHUNK] {
+        for table in [&schema::EVENT_PAGE, &schema::SERIES_CHUNK] {
             txn.delete_prefix(table, &own)?;
         }
+        let of_node = Scan {
+            index: Some("of_node"),
+            ..Scan::prefix(&schema::OBJECT_MEMBER, vec![own[0].clone(), own[2].clone()], usize::MAX)
+        };
+        let keys: Vec<Row> = txn.scan(&of_node)?.into_iter().map(|row| row[..schema::OBJECT_MEMBER.key].to_vec()).collect();
+        txn.delete(&schema::OBJECT_MEMBER, &keys)?;
         Ok(())
+    }
+
+    /// Drops the series of a profile's nodes that nobody asks for any more.
+    pub(crate) fn drop_series(&mut self, workspace: WorkspaceId, profile: ProfileId) {
+        let Some(profile) = self.profiles.peek(&profile) else { return };
+        let metrics = &self.workspaces[&workspace].metrics;
+        for id in &profile.nodes {
+            let Some(node) = self.nodes.get_mut(id) else { continue };
+            let gone = node.partial.retain_series(|metric| metrics.contains_key(&metric));
+            if !gone.is_empty() {
+                self.effects.nodes.insert(*id);
+            }
+            let own = Node::key(workspace, *id);
+            let chunks = gone.into_iter().map(|m| own.iter().cloned().chain([Value::Int(m.0.into())]).collect::<Row>());
+            self.effects.series_gone.extend(chunks);
+        }
+    }
+}
+
+/// What hangs together: nodes, and statements by offset and place.
+type Region = (FxHashSet<NodeId>, BTreeMap<(i64, i64), Statement>);
+
+/// A statement's stored form: version 1, then the statement by postcard.
+fn statement_body(statement: &Statement) -> Value {
+    Value::Bytes(postcard::to_extend(statement, vec![1u8]).expect("a vector takes all that is written to it"))
+}
+
+fn statement_of(row: &Row) -> Result<Statement, Error> {
+    match row[4].as_bytes()?.split_first() {
+        Some((1, rest)) => postcard::from_bytes(rest).map_err(|error| Error::unreadable("a statement", error)),
+        _ => Err(Error::unreadable("a statement", "a newer Onefold wrote it; upgrade this one")),
     }
 }
 

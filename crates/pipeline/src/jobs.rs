@@ -6,21 +6,22 @@
 //! profiles (deciding everybody's segments, filling a new destination) are appended to the log one by one in the same
 //! way. So a rebuild, which does each at the place of its command, gives the same history.
 
-use onefold_log::{Block, Kind};
+use onefold_log::{Block, Kind, Record};
 use onefold_model::{
-    NodeId, ProfileId, WorkspaceId,
+    NodeId, ProfileId, Timestamp, WorkspaceId,
     command::{Command, CommandRecord, IdentifierRef, Page, PageWork},
     consent,
     event::EventRecord,
-    identity::{Origin, normalise::normalise},
+    identity::{Origin, Statement, normalise::normalise},
     segment::MetricId,
 };
 use onefold_state::{Row, Scan, Txn, Value, schema};
 use serde::{Deserialize, Serialize};
+use smallvec::smallvec;
 
 use crate::{
-    Error,
-    definitions::time_zone,
+    Error, admission,
+    definitions::{Version, definition_key, time_zone},
     fold::Changed,
     partition::Partition,
     prepare::Event,
@@ -71,6 +72,11 @@ impl Jobs {
         serde_json::from_slice(bytes).map_err(|error| Error::unreadable("the pipeline's progress", error))
     }
 
+    /// Whether points of the metric before its definition are still being folded in.
+    pub fn is_building(&self, workspace: WorkspaceId, metric: MetricId) -> bool {
+        self.scans.iter().any(|job| job.workspace == workspace && job.metrics.contains(&metric))
+    }
+
     fn page(&mut self, workspace: WorkspaceId, work: PageWork) {
         // What has not begun needs no second time.
         if !self.pages.iter().any(|job| job.workspace == workspace && job.work == work && job.after.is_none()) {
@@ -80,51 +86,65 @@ impl Jobs {
 }
 
 impl Partition {
-    /// Carries out a command. One that does not fit (a definition that does not compile, an identifier that is none)
-    /// changes nothing; the API has checked it before it took it.
+    /// Carries out a command. One that does not fit (see [`admission`]) changes nothing, and raises an alarm; the API has
+    /// checked it before it took it.
     pub(crate) fn command(&mut self, txn: &mut dyn Txn, record: CommandRecord, offset: u64) -> Result<(), Error> {
         let CommandRecord { workspace, at, caller, command, .. } = record;
+        let problems = admission::problems_of(&self.workspaces[&workspace], &command);
+        if !problems.is_empty() {
+            self.refuse_command(workspace, offset, &problems.join("; "));
+            return Ok(());
+        }
         match command {
             Command::IdentityRules(rules) => {
-                self.put_setting(workspace, "identity_rules", &rules, offset, &caller);
+                self.put_definition(workspace, "setting", "identity_rules", &rules, offset, &caller);
                 self.definitions(workspace).rules = rules;
+                // How long anonymous people are kept may have changed.
+                self.jobs.page(workspace, PageWork::Evaluate);
             }
             Command::ConsentDefault(unstated) => {
-                self.put_setting(workspace, "consent_default", &unstated, offset, &caller);
+                self.put_definition(workspace, "setting", "consent_default", &unstated, offset, &caller);
                 self.definitions(workspace).unstated = unstated;
                 self.jobs.page(workspace, PageWork::Evaluate);
             }
             Command::TimeZone(name) => {
-                if let Ok(zone) = time_zone(&name) {
-                    self.put_setting(workspace, "time_zone", &name, offset, &caller);
-                    self.definitions(workspace).time_zone = zone;
-                    self.recompile(workspace)?;
-                    self.jobs.page(workspace, PageWork::Evaluate);
-                }
+                self.put_definition(workspace, "setting", "time_zone", &name, offset, &caller);
+                self.definitions(workspace).time_zone = time_zone(&name)?;
+                self.recompile(workspace);
+                self.jobs.page(workspace, PageWork::Evaluate);
             }
             Command::SegmentSet(definition) => {
                 let name = definition.name.clone();
+                let version = self.next_version(txn, workspace, "segment", &name, offset, at)?;
                 let Partition { workspaces, effects, .. } = self;
                 let Some(definitions) = workspaces.get_mut(&workspace) else { return Ok(()) };
-                match definitions.set_segment(definition, offset, at, effects) {
-                    Ok(fresh) => self.defined(workspace, "segment", &name, &caller, fresh, offset)?,
-                    Err(error) => tracing::warn!(segment = name, %error, "a segment does not compile"),
+                match definitions.set_segment(definition, version, effects) {
+                    Ok(fresh) => self.defined(workspace, "segment", &name, &caller, fresh, offset),
+                    Err(error) => self.refuse_command(workspace, offset, &error.to_string()),
                 }
             }
-            Command::SegmentRemove(name) => self.remove_segment(workspace, &name)?,
+            Command::SegmentRemove(name) => {
+                let Partition { workspaces, effects, .. } = self;
+                if workspaces.get_mut(&workspace).is_some_and(|w| w.remove_segment(&name, effects)) {
+                    self.recompile(workspace);
+                    // Members leave page by page.
+                    self.jobs.page(workspace, PageWork::Evaluate);
+                }
+            }
             Command::ComputedSet(definition) => {
                 let name = definition.name.clone();
+                let version = self.next_version(txn, workspace, "computed", &name, offset, at)?;
                 let Partition { workspaces, effects, .. } = self;
                 let Some(definitions) = workspaces.get_mut(&workspace) else { return Ok(()) };
-                let fresh = definitions.set_computed(definition, offset, at, effects);
-                self.defined(workspace, "computed", &name, &caller, fresh, offset)?;
+                let fresh = definitions.set_computed(definition, version, effects);
+                self.defined(workspace, "computed", &name, &caller, fresh, offset);
             }
             Command::ComputedRemove(name) => {
                 self.definitions(workspace).computed.remove(&name);
                 self.effects.delete(&schema::DEFINITION, definition_key(workspace, "computed", &name));
-                self.recompile(workspace)?;
+                self.recompile(workspace);
             }
-            Command::Backfilled { before } => self.backfilled(workspace, before)?,
+            Command::Backfilled { before } => self.backfilled(workspace, before),
             Command::Page(page) => self.do_page(txn, workspace, &page, offset)?,
             Command::ObjectTypeSet(object_type) => {
                 let name = object_type.name.clone();
@@ -157,13 +177,40 @@ impl Partition {
         Ok(())
     }
 
+    fn refuse_command(&mut self, workspace: WorkspaceId, offset: u64, why: &str) {
+        tracing::warn!(offset, why, "a command does not fit");
+        self.effects.tally(workspace, "commands.refused", 1);
+        let detail = serde_json::json!({ "why": why }).to_string();
+        self.effects.alarm(workspace, offset, self.now.0, "command_refused", detail);
+    }
+
     fn definitions(&mut self, workspace: WorkspaceId) -> &mut crate::definitions::Workspace {
         self.workspaces.get_mut(&workspace).expect("a command's workspace is read before the command")
     }
 
-    fn recompile(&mut self, workspace: WorkspaceId) -> Result<(), Error> {
+    /// Compiles anew what is in force. Series that nobody asks for any more go page by page.
+    fn recompile(&mut self, workspace: WorkspaceId) {
         let Partition { workspaces, effects, .. } = self;
-        workspaces.get_mut(&workspace).map_or(Ok(()), |w| w.recompile(Some(effects)))
+        if workspaces.get_mut(&workspace).is_some_and(|w| w.recompile(Some(effects))) {
+            self.jobs.page(workspace, PageWork::Evaluate);
+        }
+    }
+
+    /// The version that a definition made now is: one more than any of its name ever was.
+    fn next_version(
+        &mut self,
+        txn: &mut dyn Txn,
+        workspace: WorkspaceId,
+        kind: &str,
+        name: &str,
+        offset: u64,
+        at: Timestamp,
+    ) -> Result<Version, Error> {
+        self.write(txn)?;
+        let prefix = definition_key(workspace, kind, name);
+        let last = txn.scan(&Scan { reverse: true, ..Scan::prefix(&schema::DEFINITION_VERSION, prefix, 1) })?;
+        let last = last.first().map_or(Ok(0), |row| row[3].as_int())?;
+        Ok(Version { number: last + 1, offset, at })
     }
 
     /// A segment or computed trait has a new definition: it goes live at once, or when its metrics are folded in.
@@ -175,7 +222,7 @@ impl Partition {
         caller: &str,
         fresh: Vec<MetricId>,
         offset: u64,
-    ) -> Result<(), Error> {
+    ) {
         if fresh.is_empty() && self.jobs.scans.iter().all(|job| job.workspace != workspace) {
             self.definitions(workspace).go_live(offset + 1);
             self.jobs.page(workspace, PageWork::Evaluate);
@@ -184,18 +231,16 @@ impl Partition {
             let next = if fresh.is_empty() { offset } else { 0 };
             self.jobs.scans.push(ScanJob { workspace, next, before: offset, metrics: fresh });
         }
-        self.recompile(workspace)?;
+        self.recompile(workspace);
         let definitions = &self.workspaces[&workspace];
         let rows = match kind {
             "segment" => definitions.segments.get(name).map(|d| definitions.definition_rows(kind, name, d, caller)),
             _ => definitions.computed.get(name).map(|d| definitions.definition_rows(kind, name, d, caller)),
         };
-        if let Some((row, version)) = rows {
-            self.effects.put(&schema::DEFINITION, row);
+        if let Some((_, version)) = rows {
             self.effects.put(&schema::DEFINITION_VERSION, version);
         }
         self.put_all_definitions(workspace);
-        Ok(())
     }
 
     /// The rows of segments and computed traits as they stand: some may have gone live.
@@ -209,24 +254,6 @@ impl Partition {
         for row in rows {
             self.effects.put(&schema::DEFINITION, row);
         }
-    }
-
-    fn remove_segment(&mut self, workspace: WorkspaceId, name: &str) -> Result<(), Error> {
-        let Some(removed) = self.definitions(workspace).segments.remove(name) else { return Ok(()) };
-        self.effects.delete(&schema::DEFINITION, definition_key(workspace, "segment", name));
-        let mut row = definition_key(workspace, "segment.removed", &format!("{}:{name}", removed.number));
-        row.extend([removed.version.number, removed.number.into(), removed.version.offset as i64, removed.version.at.0].map(Value::Int));
-        row.extend([Value::Null, Value::Text(name.to_owned())]);
-        self.effects.put(&schema::DEFINITION, row);
-        self.recompile(workspace)?;
-        // Members leave page by page.
-        self.definitions(workspace).removed.insert(removed.number, name.to_owned());
-        self.jobs.page(workspace, PageWork::Evaluate);
-        Ok(())
-    }
-
-    fn put_setting<T: Serialize>(&mut self, workspace: WorkspaceId, name: &str, value: &T, offset: u64, caller: &str) {
-        self.put_definition(workspace, "setting", name, value, offset, caller);
     }
 
     fn put_definition<T: Serialize>(
@@ -251,16 +278,13 @@ impl Partition {
         self.effects.put(&schema::DEFINITION_VERSION, version);
     }
 
-    fn backfilled(&mut self, workspace: WorkspaceId, before: u64) -> Result<(), Error> {
+    fn backfilled(&mut self, workspace: WorkspaceId, before: u64) {
         self.jobs.scans.retain(|job| job.workspace != workspace || job.before >= before);
-        if self.definitions(workspace).go_live(before).is_empty() {
-            // Computed traits alone, or said twice: nobody's segments change.
-        } else {
+        if self.definitions(workspace).go_live(before) {
             self.jobs.page(workspace, PageWork::Evaluate);
         }
-        self.recompile(workspace)?;
+        self.recompile(workspace);
         self.put_all_definitions(workspace);
-        Ok(())
     }
 
     fn do_page(&mut self, txn: &mut dyn Txn, workspace: WorkspaceId, page: &Page, offset: u64) -> Result<(), Error> {
@@ -269,9 +293,9 @@ impl Partition {
         let profiles = self.page(txn, workspace, page.after, page.limit)?;
         match &page.work {
             PageWork::Evaluate => {
-                let changed = Changed { all: true, ..Changed::default() };
                 for profile in &profiles {
-                    self.decide(workspace, *profile, &changed, self.now.plus(1), offset);
+                    self.drop_series(workspace, *profile);
+                    self.decide_all(workspace, *profile, offset);
                 }
             }
             PageWork::Sync { destination } => self.sync(workspace, destination, &profiles, offset),
@@ -285,9 +309,6 @@ impl Partition {
     }
 
     fn sync(&mut self, workspace: WorkspaceId, destination: &str, profiles: &[ProfileId], offset: u64) {
-        if self.silent {
-            return;
-        }
         let segments = self.workspaces[&workspace].subscriptions.get(destination).map(|s| s.segments.clone());
         for profile in profiles {
             for segment in segments.iter().flatten() {
@@ -325,12 +346,17 @@ impl Partition {
         let (Some(a), Some(b)) = (self.node_of_ref(txn, workspace, a)?, self.node_of_ref(txn, workspace, b)?) else {
             return Ok(());
         };
-        self.together(workspace, &[a, b], Origin::Command, self.now, offset);
-        // What was refused before because the two were apart may join now.
-        for profile in self.recluster(txn, workspace, &[a, b], offset)? {
-            self.decide_all(workspace, profile, offset);
+        if a == b {
+            return Ok(());
         }
-        self.decide_node(workspace, a, &Changed { all: true, ..Changed::default() }, offset);
+        // Clustered anew, as what was refused before because the two were apart may join now.
+        let said = Statement::Together { nodes: smallvec![a, b], origin: Origin::Command, at: self.now };
+        self.restate(txn, workspace, &[a, b], vec![said], offset)?;
+        let profile = |node: NodeId| self.nodes.peek(&node).map(|node| node.profile);
+        if profile(a) != profile(b) {
+            let why = "they would pass the bound on identifiers, or others with them were said to be two people";
+            self.refuse_command(workspace, offset, why);
+        }
         Ok(())
     }
 
@@ -348,18 +374,36 @@ impl Partition {
             None => {
                 let profile = self.nodes.peek(&a).map(|node| node.profile);
                 let whole = profile.and_then(|profile| self.profiles.peek(&profile));
-                whole.map(|p| p.nodes.iter().copied().filter(|n| *n != a).collect()).unwrap_or_default()
+                whole.map(|p| p.nodes.to_vec()).unwrap_or_default()
             }
         };
-        let pairs: Vec<(NodeId, NodeId)> = others.into_iter().filter(|b| *b != a).map(|b| (a, b)).collect();
+        let said: Vec<Statement> =
+            others.iter().filter(|b| **b != a).map(|b| Statement::Apart { a, b: *b }).collect();
+        if said.is_empty() {
+            return Ok(());
+        }
         self.effects.tally(workspace, "identity.unmerges", 1);
-        for profile in self.apart(txn, workspace, &pairs, offset)? {
-            self.decide_all(workspace, profile, offset);
+        let seeds: Vec<NodeId> = others.into_iter().chain([a]).collect();
+        self.restate(txn, workspace, &seeds, said, offset)
+    }
+
+    /// Takes statements that change what was joined before, and decides the segments of whom that changed.
+    fn restate(
+        &mut self,
+        txn: &mut dyn Txn,
+        workspace: WorkspaceId,
+        seeds: &[NodeId],
+        said: Vec<Statement>,
+        offset: u64,
+    ) -> Result<(), Error> {
+        match self.recluster(txn, workspace, seeds, said, offset)? {
+            Some(changed) => changed.into_iter().for_each(|profile| self.decide_all(workspace, profile, offset)),
+            None => self.refuse_command(workspace, offset, "more statements hang together here than can be weighed again"),
         }
         Ok(())
     }
 
-    fn decide_all(&mut self, workspace: WorkspaceId, profile: ProfileId, offset: u64) {
+    pub(crate) fn decide_all(&mut self, workspace: WorkspaceId, profile: ProfileId, offset: u64) {
         let changed = Changed { all: true, ..Changed::default() };
         self.decide(workspace, profile, &changed, self.now.plus(1), offset);
     }
@@ -370,12 +414,31 @@ impl Partition {
         }
     }
 
-    /// The scan that must be finished before this record can be applied: a rebuild comes upon `backfilled` with its
-    /// scan not done.
-    pub(crate) fn scan_before(&self, record: &CommandRecord) -> bool {
-        let Command::Backfilled { before } = &record.command else { return false };
-        let due = |job: &&ScanJob| job.workspace == record.workspace && job.before < *before;
+    /// Whether a scan must be finished before this record can be applied: a rebuild, or a pipeline whose last commits
+    /// were lost, comes upon `backfilled` with its scan not done.
+    pub(crate) fn must_wait(&self, record: &Record<'_>) -> bool {
+        if record.kind != Kind::Command || record.erased || !self.is_scanning() {
+            return false;
+        }
+        let Ok(CommandRecord { workspace, command: Command::Backfilled { before }, .. }) =
+            CommandRecord::decode(record.payload)
+        else {
+            return false;
+        };
+        let due = |job: &&ScanJob| job.workspace == workspace && job.before < before;
         self.jobs.scans.iter().filter(due).any(|job| job.next < job.before)
+    }
+
+    /// Whether there is log to be folded in.
+    pub(crate) fn is_scanning(&self) -> bool {
+        self.jobs.scans.iter().any(|job| job.next < job.before)
+    }
+
+    /// Where the scan at work goes on; nothing below `start` is left of the log.
+    pub(crate) fn scan_from(&mut self, start: u64) -> Option<u64> {
+        let job = self.jobs.scans.iter_mut().find(|job| job.next < job.before)?;
+        job.next = job.next.max(start).min(job.before);
+        Some(job.next)
     }
 
     /// One step of the first unfinished scan: folds `blocks`, which begin at or before its next offset.
@@ -384,7 +447,7 @@ impl Partition {
         let job = self.jobs.scans[place].clone();
         let end = blocks.last().map_or(job.before, Block::end).min(job.before);
         self.workspace(txn, job.workspace)?;
-        let verdicts = self.verdicts(txn, job.next, end)?;
+        let verdicts = verdict::between(txn, self.number, job.next, end)?;
         let mut events = vec![];
         for record in blocks.iter().flat_map(Block::records) {
             let inside = record.offset >= job.next && record.offset < end;
@@ -407,34 +470,6 @@ impl Partition {
         self.finish(txn)
     }
 
-    /// What became of the offsets from `from` to `to`.
-    fn verdicts(&self, txn: &mut dyn Txn, from: u64, to: u64) -> Result<Vec<Verdict>, Error> {
-        let partition = Value::Int(self.number.into());
-        let mut found = vec![Verdict::Unreadable; (to - from) as usize];
-        let first = Scan {
-            reverse: true,
-            after: Some(vec![partition.clone(), Value::Int(from as i64 + 1)]),
-            ..Scan::prefix(&schema::VERDICT, vec![partition.clone()], 1)
-        };
-        let start = txn.scan(&first)?.first().map_or(Ok(0), |row| row[1].as_int())?;
-        let rest = Scan {
-            after: Some(vec![partition.clone(), Value::Int(start - 1)]),
-            until: Some(Value::Int(to as i64 - 1)),
-            ..Scan::prefix(&schema::VERDICT, vec![partition], usize::MAX)
-        };
-        for row in txn.scan(&rest)? {
-            let first = row[1].as_int()? as u64;
-            let verdicts = verdict::decode(first, row[3].as_bytes()?)
-                .ok_or_else(|| Error::unreadable("verdicts", "a newer Onefold wrote them, or they are damaged"))?;
-            for (offset, verdict) in (first..).zip(verdicts) {
-                if (from..to).contains(&offset) {
-                    found[(offset - from) as usize] = verdict;
-                }
-            }
-        }
-        Ok(found)
-    }
-
     /// The next command that the pipeline itself must append so that its work goes on.
     pub(crate) fn own_command(&self) -> Option<(WorkspaceId, Command)> {
         if let Some(job) = self.jobs.scans.first()
@@ -446,8 +481,4 @@ impl Partition {
         let page = Page { work: job.work.clone(), after: job.after, limit: self.settings.page_profiles };
         Some((job.workspace, Command::Page(page)))
     }
-}
-
-fn definition_key(workspace: WorkspaceId, kind: &str, name: &str) -> Row {
-    vec![Value::Int(workspace.0.into()), Value::Text(kind.to_owned()), Value::Text(name.to_owned())]
 }

@@ -6,6 +6,7 @@
 //! due before it fire first, and whatever the pipeline itself decides that later depends on (a definition going live,
 //! a page of work over all profiles) it appends to the log as a command. So [`rebuild`] gives the same state.
 
+pub mod admission;
 mod cache;
 pub mod dedupe;
 pub mod definitions;
@@ -19,6 +20,7 @@ mod outbox;
 pub mod partition;
 mod prepare;
 mod profile;
+pub mod preview;
 pub mod rebuild;
 mod registry;
 mod timers;

@@ -59,9 +59,6 @@ impl Partition {
         at: Timestamp,
         offset: u64,
     ) {
-        if self.silent {
-            return;
-        }
         let Some(definitions) = self.workspaces.get(&workspace) else { return };
         let takers = |s: &&Subscription| s.segments.iter().any(|name| name == segment);
         let destinations: Vec<String> =
@@ -85,6 +82,9 @@ impl Partition {
     ) {
         let Some(profile) = self.profiles.peek(&id) else { return };
         let action = if entered { "enter" } else { "leave" };
+        if self.silent {
+            return self.send(workspace, destination, action, segment, id, vec![], offset);
+        }
         let facts = self.joined(profile, at);
         let message =
             Audience { r#type: "audience", action, segment, profile: person(profile, &facts), at: at.to_string() };
@@ -96,9 +96,6 @@ impl Partition {
     /// Gives the event to the destinations that asked for events of its name.
     pub(crate) fn forward(&mut self, event: &Event<'_>, id: ProfileId) {
         let workspace = event.record.workspace;
-        if self.silent {
-            return;
-        }
         let Some(definitions) = self.workspaces.get(&workspace) else { return };
         let takers = |s: &&Subscription| s.events.iter().any(|name| name == "*" || *name == event.name);
         let destinations: Vec<String> =
@@ -106,14 +103,18 @@ impl Partition {
         if destinations.is_empty() {
             return;
         }
-        let mut body = view::render(&event.record);
-        body.pop();
-        body.push_str(&format!(",\"profile\":{{\"id\":\"{id}\"}}}}"));
+        let mut body = String::new();
+        if !self.silent {
+            body = view::render(&event.record);
+            body.pop();
+            body.push_str(&format!(",\"profile\":{{\"id\":\"{id}\"}}}}"));
+        }
         for destination in destinations {
             self.send(workspace, &destination, "event", "", id, body.clone().into_bytes(), event.offset);
         }
     }
 
+    /// Puts a row in the outbox. A rebuild counts it and leaves it out: it was sent when it was decided.
     #[expect(clippy::too_many_arguments, reason = "it is the outbox row, column by column")]
     fn send(
         &mut self,
@@ -126,6 +127,10 @@ impl Partition {
         offset: u64,
     ) {
         let place = self.effects.next_place();
+        self.effects.tally(workspace, "outbox.written", 1);
+        if self.silent {
+            return;
+        }
         let key = crate::dedupe::key(workspace, 0, &format!("{destination}/{offset}/{place}"));
         let row = vec![
             Value::Int(workspace.0.into()),
@@ -142,7 +147,6 @@ impl Partition {
             Value::Bytes(body),
         ];
         self.effects.put(&schema::OUTBOX, row);
-        self.effects.tally(workspace, "outbox.written", 1);
         self.effects.outbox.insert(destination.to_owned());
     }
 }

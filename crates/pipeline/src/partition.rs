@@ -57,6 +57,9 @@ impl Default for Settings {
 /// Timers that fire before what they made is handed to the transaction.
 const TIMERS_AT_ONCE: usize = 5000;
 
+/// Timers whose profiles are loaded at once.
+const TIMERS_AHEAD: usize = 250;
+
 /// The state of one partition.
 #[derive(Debug)]
 pub struct Partition {
@@ -72,6 +75,8 @@ pub struct Partition {
     pub(crate) timers: Timers,
     pub(crate) jobs: Jobs,
     pub(crate) effects: Effects,
+    /// How often memory was trimmed within a transaction: what was loaded before may be gone.
+    trims: u64,
     /// The offset after the last one applied.
     pub next_offset: u64,
     /// Engine time: that of the last record.
@@ -81,8 +86,13 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// Reads where the partition stands.
-    pub fn load(store: &mut dyn Reader, number: u32, settings: Settings) -> Result<Partition, Error> {
+    /// Reads where the partition, of so many, stands.
+    pub fn load(
+        store: &mut dyn Reader,
+        number: u32,
+        partitions: u32,
+        settings: Settings,
+    ) -> Result<Partition, Error> {
         let progress = store.get(&schema::PROGRESS, &[vec![Value::Int(number.into())]])?.pop().flatten();
         let (next_offset, now, jobs) = match progress {
             None => (0, Timestamp::MIN, Jobs::default()),
@@ -97,9 +107,10 @@ impl Partition {
             profiles: Cache::new(third),
             identifiers: Cache::new(third),
             dedupe: Dedupe::load(store, number, settings.dedupe_days)?,
-            timers: Timers::load(store)?,
+            timers: Timers::load(store, number, partitions)?,
             jobs,
             effects: Effects::default(),
+            trims: 0,
             next_offset,
             now,
             silent: false,
@@ -108,25 +119,32 @@ impl Partition {
     }
 
     /// Applies records that follow each other, the first at [`next_offset`](Self::next_offset), and writes what they
-    /// change to `txn`. After an error the partition must be loaded anew.
-    pub fn apply(&mut self, txn: &mut dyn Txn, records: &[Record<'_>]) -> Result<(), Error> {
+    /// change to `txn`; gives how many. It stops before one that must wait for a scan. After an error the partition must
+    /// be loaded anew.
+    pub fn apply(&mut self, txn: &mut dyn Txn, records: &[Record<'_>]) -> Result<usize, Error> {
         let first = self.next_offset;
-        let mut rest = records;
-        while let Some(record) = rest.first() {
+        let mut applied = 0;
+        while let Some(record) = records.get(applied) {
+            let rest = &records[applied..];
             let run = rest.iter().take_while(|r| r.erased || r.kind != Kind::Command).count();
             if run > 0 {
                 self.apply_run(txn, &rest[..run])?;
-                rest = &rest[run..];
+                applied += run;
+            } else if self.must_wait(record) {
+                break;
             } else {
                 self.apply_command(txn, record)?;
-                rest = &rest[1..];
+                applied += 1;
             }
         }
-        self.next_offset = first + records.len() as u64;
-        let body = verdict::encode(first, &std::mem::take(&mut self.effects.verdicts));
-        let key = [i64::from(self.number), first as i64, records.len() as i64].map(Value::Int);
-        txn.put(&schema::VERDICT, vec![key.into_iter().chain([Value::Bytes(body)]).collect()])?;
-        self.finish(txn)
+        self.next_offset = first + applied as u64;
+        if applied > 0 {
+            let body = verdict::encode(first, &std::mem::take(&mut self.effects.verdicts));
+            let key = [i64::from(self.number), first as i64, applied as i64].map(Value::Int);
+            txn.put(&schema::VERDICT, vec![key.into_iter().chain([Value::Bytes(body)]).collect()])?;
+        }
+        self.finish(txn)?;
+        Ok(applied)
     }
 
     /// Writes all that is decided, and where the partition stands.
@@ -147,24 +165,31 @@ impl Partition {
     }
 
     fn apply_run(&mut self, txn: &mut dyn Txn, records: &[Record<'_>]) -> Result<(), Error> {
-        let mut read: Vec<Result<Item<'_>, String>> = Vec::with_capacity(records.len());
+        let mut read: Vec<Item<'_>> = Vec::with_capacity(records.len());
         for record in records {
             read.push(self.read(txn, record)?);
         }
         self.load_touched(txn, &read)?;
-        for (record, item) in records.iter().zip(read) {
+        let mut trims = self.trims;
+        for (place, (record, item)) in records.iter().zip(&read).enumerate() {
             self.effects.place = 0;
+            if let Some(at) = item.at() {
+                self.advance(txn, at, record.offset)?;
+            }
+            if trims != self.trims {
+                // Timers by the thousand have fired, and memory was trimmed.
+                self.load_touched(txn, &read[place..])?;
+                trims = self.trims;
+            }
             let verdict = match item {
-                Ok(Item::Erased) => Verdict::Erased,
-                Ok(Item::Tick(at)) => {
-                    self.advance(txn, at, record.offset)?;
-                    Verdict::Tick
+                Item::Erased => Verdict::Erased,
+                Item::Tick(_) => Verdict::Tick,
+                Item::Event(event) => self.apply_event(txn, event)?,
+                Item::Misshapen(event, cause) => {
+                    self.refuse(record.offset, event, "unreadable", cause);
+                    Verdict::Unreadable
                 }
-                Ok(Item::Event(event)) => {
-                    self.advance(txn, event.record.received_at, record.offset)?;
-                    self.apply_event(txn, &event)?
-                }
-                Err(cause) => {
+                Item::Unreadable(cause) => {
                     tracing::error!(offset = record.offset, cause, "a record cannot be read");
                     Verdict::Unreadable
                 }
@@ -175,19 +200,22 @@ impl Partition {
         Ok(())
     }
 
-    fn read<'r>(&mut self, txn: &mut dyn Txn, record: &Record<'r>) -> Result<Result<Item<'r>, String>, Error> {
+    fn read<'r>(&mut self, txn: &mut dyn Txn, record: &Record<'r>) -> Result<Item<'r>, Error> {
         if record.erased {
-            return Ok(Ok(Item::Erased));
+            return Ok(Item::Erased);
         }
-        Ok(match record.kind {
-            Kind::Tick => decode_tick(record.payload).map(Item::Tick).ok_or_else(|| "a tick has 8 bytes".to_owned()),
-            _ => match EventRecord::decode(record.payload) {
-                Err(error) => Err(error.to_string()),
-                Ok(event) => {
-                    let rules = &self.workspace(txn, event.workspace)?.rules;
-                    Event::read(record.offset, event, rules).map(|event| Item::Event(Box::new(event)))
-                }
-            },
+        if record.kind == Kind::Tick {
+            let at = decode_tick(record.payload);
+            return Ok(at.map_or_else(|| Item::Unreadable("a tick has 8 bytes".to_owned()), Item::Tick));
+        }
+        let event = match EventRecord::decode(record.payload) {
+            Ok(event) => event,
+            Err(error) => return Ok(Item::Unreadable(error.to_string())),
+        };
+        let rules = &self.workspace(txn, event.workspace)?.rules;
+        Ok(match Event::read(record.offset, event, rules) {
+            Ok(event) => Item::Event(Box::new(event)),
+            Err(cause) => Item::Misshapen(event, cause),
         })
     }
 
@@ -201,12 +229,12 @@ impl Partition {
     }
 
     /// Loads at once whatever the events touch.
-    fn load_touched(&mut self, txn: &mut dyn Txn, items: &[Result<Item<'_>, String>]) -> Result<(), Error> {
+    fn load_touched(&mut self, txn: &mut dyn Txn, items: &[Item<'_>]) -> Result<(), Error> {
         let mut wanted: FxHashMap<WorkspaceId, Vec<(u128, Row)>> = FxHashMap::default();
         let mut asked: FxHashSet<u128> = FxHashSet::default();
         let mut nodes: FxHashMap<WorkspaceId, Vec<NodeId>> = FxHashMap::default();
         for item in items {
-            let Ok(Item::Event(event)) = item else { continue };
+            let Item::Event(event) = item else { continue };
             let workspace = event.record.workspace;
             for identifier in &event.identity.identifiers {
                 let key = identifier_key(workspace, &identifier.kind, &identifier.value);
@@ -282,8 +310,10 @@ impl Partition {
         workspace: WorkspaceId,
         wanted: &[ProfileId],
     ) -> Result<(), Error> {
-        let missing: Vec<ProfileId> =
+        let mut missing: Vec<ProfileId> =
             wanted.iter().copied().filter(|p| !self.profiles.touch(p, Profile::size_bytes)).collect();
+        // One that changed and is not here has gone; its row may not be deleted yet.
+        missing.retain(|id| !self.effects.profiles.contains_key(id));
         let keys: Vec<Row> = missing.iter().map(|id| Profile::key(workspace, *id)).collect();
         for row in txn.get(&schema::PROFILE, &keys)?.into_iter().flatten() {
             let profile = Profile::from_row(&row)?;
@@ -326,14 +356,27 @@ impl Partition {
                 self.write(txn)?;
                 self.timers.refill(txn)?;
             }
+            if fired % TIMERS_AHEAD == 0 {
+                self.load_due(txn, until)?;
+            }
             let Some((due, profile, workspace)) = self.timers.pop(until) else { return Ok(()) };
             self.wake(txn, workspace, profile, due, offset)?;
             fired += 1;
             if fired % TIMERS_AT_ONCE == 0 {
                 self.write(txn)?;
                 self.trim();
+                self.trims += 1;
             }
         }
+    }
+
+    /// Loads at once those who wake next.
+    fn load_due(&mut self, txn: &mut dyn Txn, until: Timestamp) -> Result<(), Error> {
+        let mut due: FxHashMap<WorkspaceId, Vec<ProfileId>> = FxHashMap::default();
+        for (workspace, profile) in self.timers.upcoming(until, TIMERS_AHEAD) {
+            due.entry(workspace).or_default().push(profile);
+        }
+        due.into_iter().try_for_each(|(workspace, profiles)| self.load_profiles(txn, workspace, &profiles))
     }
 
     /// Hands what changed to the transaction.
@@ -398,8 +441,24 @@ impl Partition {
     }
 }
 
+/// A record that is no command, read.
 enum Item<'a> {
     Event(Box<Event<'a>>),
     Tick(Timestamp),
     Erased,
+    /// An event record whose JSON is no event.
+    Misshapen(EventRecord<'a>, String),
+    Unreadable(String),
+}
+
+impl Item<'_> {
+    /// To which instant it moves engine time.
+    fn at(&self) -> Option<Timestamp> {
+        match self {
+            Item::Event(event) => Some(event.record.received_at),
+            Item::Misshapen(record, _) => Some(record.received_at),
+            Item::Tick(at) => Some(*at),
+            Item::Erased | Item::Unreadable(_) => None,
+        }
+    }
 }

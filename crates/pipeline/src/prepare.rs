@@ -15,6 +15,9 @@ use serde_json::value::RawValue;
 
 use crate::dedupe;
 
+/// A trait's name and value.
+pub type Trait<'a> = (Cow<'a, str>, &'a RawValue);
+
 /// An event, read.
 #[derive(Debug)]
 pub struct Event<'a> {
@@ -25,7 +28,10 @@ pub struct Event<'a> {
     pub name: Cow<'a, str>,
     pub fields: Fields<'a>,
     pub context: Option<Members<'a>>,
+    /// Of an identify call the person's traits, of a group call the account's, of an object call the object's.
     pub traits: Option<Members<'a>>,
+    /// The traits of the person that the event says, each name once.
+    pub person: Vec<Trait<'a>>,
     pub properties: Option<Members<'a>>,
     pub identity: Extracted,
     pub key: u128,
@@ -43,26 +49,20 @@ impl<'a> Event<'a> {
         };
         let context = fields.context.and_then(Members::of);
         let identity = extract(&fields, context.as_ref(), kind, rules);
+        let traits = fields.traits.and_then(Members::of);
         Ok(Event {
+            person: person_traits(kind, context.as_ref(), traits.as_ref()),
             offset,
             key: dedupe::key(record.workspace, record.source, &message_id),
             record,
             kind,
             name,
-            traits: fields.traits.and_then(Members::of),
+            traits,
             properties: fields.properties.and_then(Members::of),
             fields,
             context,
             identity,
         })
-    }
-
-    /// The traits of the person that the event says: of an identify call its own, and any call's `context.traits`.
-    pub fn person_traits(&self) -> impl Iterator<Item = (Cow<'a, str>, &'a RawValue)> {
-        let own = if self.kind == Kind::Identify { self.traits.as_ref() } else { None };
-        let context = self.context.as_ref().and_then(|context| context.object("traits")).unwrap_or_default();
-        // What the call itself says comes last, and so counts where both say something.
-        context.0.into_iter().chain(own.into_iter().flat_map(|traits| traits.0.clone()))
     }
 
     fn find(&self, path: &str) -> Option<&'a RawValue> {
@@ -84,6 +84,23 @@ impl<'a> Event<'a> {
         };
         descend(members, path)
     }
+}
+
+/// The traits of the person that an event says: of an identify call its own, and any call's `context.traits`. Where both
+/// say something the call itself counts; of a name that stands twice the last.
+fn person_traits<'a>(kind: Kind, context: Option<&Members<'a>>, own: Option<&Members<'a>>) -> Vec<Trait<'a>> {
+    let context = context.and_then(|context| context.object("traits")).unwrap_or_default();
+    let own = own.filter(|_| kind == Kind::Identify).map(|traits| traits.0.as_slice()).unwrap_or_default();
+    last_of_each(context.0.into_iter().chain(own.iter().cloned()))
+}
+
+/// Members, each name once: the last counts.
+pub fn last_of_each<'a>(members: impl Iterator<Item = Trait<'a>>) -> Vec<Trait<'a>> {
+    let mut members: Vec<Trait<'a>> = members.collect();
+    members.reverse();
+    members.sort_by(|(a, _), (b, _)| a.cmp(b));
+    members.dedup_by(|later, kept| later.0 == kept.0);
+    members
 }
 
 /// The value at a dotted path; a member whose own name has the dots in it comes first.
@@ -119,10 +136,16 @@ mod tests {
     use onefold_model::WorkspaceId;
 
     #[test]
-    fn paths_reach_into_the_event() {
-        let json = r#"{"type":"track","event":"A","messageId":"m","userId":"u","channel":"web",
-            "properties":{"price":"19.90","a":{"b":{"c":1}},"x.y":2},"context":{"page":{"url":"/"}}}"#;
-        let record = EventRecord {
+    fn of_a_trait_said_twice_the_call_itself_and_the_last_count() {
+        let json = r#"{"type":"identify","messageId":"m","userId":"u","traits":{"a":1,"b":2,"a":3},
+            "context":{"traits":{"b":"z","c":4}}}"#;
+        let event = Event::read(0, record(json), &Rules::default()).unwrap();
+        let traits: Vec<String> = event.person.iter().map(|(name, raw)| format!("{name}={}", raw.get())).collect();
+        assert_eq!(traits, ["a=3", "b=2", "c=4"]);
+    }
+
+    fn record(json: &str) -> EventRecord<'_> {
+        EventRecord {
             workspace: WorkspaceId(1),
             source: 1,
             for_ever: false,
@@ -130,8 +153,14 @@ mod tests {
             timestamp: Timestamp(0),
             sent_at: None,
             json,
-        };
-        let event = Event::read(0, record, &Rules::default()).unwrap();
+        }
+    }
+
+    #[test]
+    fn paths_reach_into_the_event() {
+        let json = r#"{"type":"track","event":"A","messageId":"m","userId":"u","channel":"web",
+            "properties":{"price":"19.90","a":{"b":{"c":1}},"x.y":2},"context":{"page":{"url":"/"}}}"#;
+        let event = Event::read(0, record(json), &Rules::default()).unwrap();
         let value = |path: &str| event.value(&Path(path.to_owned())).map(|value| value.to_json());
         assert_eq!(value("a.b.c").as_deref(), Some("1"));
         assert_eq!(value("x.y").as_deref(), Some("2"));

@@ -1,7 +1,8 @@
 //! Rebuilding derived state from the log, beside the old one, and swapping it in.
 //!
-//! The pipeline and the deliveries of the partition must be stopped. Kept tables are not touched, and nothing is sent:
-//! what still waits in the outbox is carried over as it is.
+//! The pipeline and the deliveries of the partition must be stopped; events may go on entering the log. Kept tables are
+//! not touched, and nothing is sent: what still waits in the outbox is carried over as it is, and what the log has beyond
+//! the place up to which the old state had come is left to the pipeline, which sends what follows from it.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use onefold_log::EventLog;
 use onefold_model::Clock;
 use onefold_state::{Row, Scan, StateStore, schema};
 
-use crate::{Error, Settings, worker::Worker};
+use crate::{Error, Settings, views, worker::Worker};
 
 /// What a rebuild did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,18 +35,18 @@ pub fn rebuild(
             let cause = "the front of the log was trimmed, so state cannot be made from it; restore a backup of state.db";
             return Err(Error::unreadable("the log", cause));
         }
-        ends.push(log.end(number)?);
+        ends.push(views::as_of(&mut *store.reader()?, number)?.0);
     }
     let total: u64 = ends.iter().sum();
     let generation = store.new_generation()?;
     let mut done = 0;
-    for number in 0..log.partitions() {
+    for (number, end) in (0..).zip(ends) {
         let mut worker =
             Worker::rebuild(log.clone(), store.clone(), clock.clone(), number, settings.clone(), generation)?;
-        while worker.apply_next()? {
-            progress(done + worker.applied(None).next_offset, total.max(done + worker.applied(None).next_offset));
+        while worker.apply_next(end)? {
+            progress(done + worker.applied(None).next_offset, total);
         }
-        done += worker.applied(None).next_offset;
+        done += end;
     }
     let waiting: Vec<Row> = store.reader()?.scan(&Scan::prefix(&schema::OUTBOX, vec![], usize::MAX))?;
     let count = waiting.len();

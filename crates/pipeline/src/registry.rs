@@ -15,6 +15,9 @@ pub const NAMES_MAX: usize = 20_000;
 
 const NAME_BYTES_MAX: usize = 200;
 
+/// Bytes of an event's name, or an object type's.
+const OF_BYTES_MAX: usize = 1024;
+
 /// JSON types, a bit each, in the order in which they are written.
 const TYPES: [&str; 6] = ["string", "number", "boolean", "object", "array", "null"];
 
@@ -29,21 +32,35 @@ struct Entry {
 
 type Names = FxHashMap<Box<str>, Entry>;
 
-/// The registry of one workspace. `event` is empty for traits.
+/// Whose names they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Traits of people.
+    Trait,
+    /// Properties of an event.
+    Property,
+    /// Traits of objects of a type.
+    Object,
+}
+
+const SCOPES: [(Scope, &str); 3] = [(Scope::Trait, "trait"), (Scope::Property, "property"), (Scope::Object, "object")];
+
+/// The registry of one workspace: per scope, by event or object type (empty for traits), by name.
 #[derive(Debug, Default)]
 pub struct Registry {
-    traits: Names,
-    properties: FxHashMap<Box<str>, Names>,
+    scopes: [FxHashMap<Box<str>, Names>; 3],
     entries: usize,
-    changed: FxHashSet<(Box<str>, Box<str>)>,
+    changed: FxHashSet<(Scope, Box<str>, Box<str>)>,
     overflow: i64,
 }
 
 /// Where a value was seen.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
-    /// The event's name; empty for traits.
-    pub event: &'a str,
+    /// What has it.
+    pub scope: Scope,
+    /// The event's name, the object's type; empty for traits.
+    pub of: &'a str,
     /// Which source.
     pub source: u32,
     /// When it came.
@@ -64,24 +81,17 @@ impl Registry {
                 last_seen: Timestamp(row[7].as_int()?),
                 source: row[8].as_int()? as u32,
             };
-            registry.names(row[2].as_text()?).insert(row[3].as_text()?.into(), entry);
+            let scope = row[1].as_text()?;
+            let scope = SCOPES.iter().position(|(_, name)| *name == scope).unwrap_or(0);
+            let names = registry.scopes[scope].entry(row[2].as_text()?.into()).or_default();
+            names.insert(row[3].as_text()?.into(), entry);
             registry.entries += 1;
         }
         Ok(registry)
     }
 
-    fn names(&mut self, event: &str) -> &mut Names {
-        if event.is_empty() {
-            return &mut self.traits;
-        }
-        if !self.properties.contains_key(event) {
-            self.properties.insert(event.into(), Names::default());
-        }
-        self.properties.get_mut(event).expect("it was put there just now")
-    }
-
-    /// Notes a value. Says whether its class lets it be seen freely; what is new counts as an identifier unless its name
-    /// says otherwise.
+    /// Notes a value. The class of what is new is guessed from its name, and is that of an identifier where the name says
+    /// nothing.
     pub fn observe(&mut self, place: Place<'_>, name: &str, raw: &RawValue) {
         let bit = match raw.get().as_bytes().first() {
             Some(b'"') => 0,
@@ -91,8 +101,8 @@ impl Registry {
             Some(b'n') => 5,
             _ => 1,
         };
-        let full = self.entries >= NAMES_MAX;
-        match self.names(place.event).get_mut(name) {
+        let scope = &mut self.scopes[place.scope as usize];
+        match scope.get_mut(place.of).and_then(|names| names.get_mut(name)) {
             Some(entry) => {
                 let today = entry.last_seen.day() >= place.at.day();
                 if today && entry.types & (1 << bit) != 0 {
@@ -101,7 +111,7 @@ impl Registry {
                 entry.types |= 1 << bit;
                 entry.last_seen = entry.last_seen.max(place.at);
             }
-            None if full || name.len() > NAME_BYTES_MAX || name.contains('\0') || place.event.contains('\0') => {
+            None if self.entries >= NAMES_MAX || !is_storable(place.of, OF_BYTES_MAX) || !is_storable(name, NAME_BYTES_MAX) => {
                 self.overflow += 1;
                 return;
             }
@@ -113,11 +123,11 @@ impl Registry {
                     last_seen: place.at,
                     source: place.source,
                 };
-                self.names(place.event).insert(name.into(), entry);
+                scope.entry(place.of.into()).or_default().insert(name.into(), entry);
                 self.entries += 1;
             }
         }
-        self.changed.insert((place.event.into(), name.into()));
+        self.changed.insert((place.scope, place.of.into(), name.into()));
     }
 
     /// Hands over the rows that changed.
@@ -125,20 +135,19 @@ impl Registry {
         if self.overflow > 0 {
             effects.tally(workspace, "registry.overflow", std::mem::take(&mut self.overflow));
         }
-        for (event, name) in std::mem::take(&mut self.changed) {
-            let Some(entry) = self.names(&event).get(&name).cloned() else { continue };
+        for (scope, of, name) in std::mem::take(&mut self.changed) {
+            let Some(entry) = self.scopes[scope as usize].get(&of).and_then(|names| names.get(&name)) else { continue };
             let types: Vec<&str> =
                 TYPES.iter().enumerate().filter(|(bit, _)| entry.types & (1 << bit) != 0).map(|(_, name)| *name).collect();
-            let scope = if event.is_empty() { "trait" } else { "property" };
             effects.put(
                 &schema::PROPERTY,
                 vec![
                     Value::Int(workspace.0.into()),
-                    Value::Text(scope.to_owned()),
-                    Value::Text(event.into_string()),
+                    Value::Text(SCOPES[scope as usize].1.to_owned()),
+                    Value::Text(of.into_string()),
                     Value::Text(name.into_string()),
                     Value::Text(types.join(",")),
-                    Value::Text(entry.class),
+                    Value::Text(entry.class.clone()),
                     Value::Int(entry.first_seen.0),
                     Value::Int(entry.last_seen.0),
                     Value::Int(entry.source.into()),
@@ -146,6 +155,11 @@ impl Registry {
             );
         }
     }
+}
+
+/// Whether a name fits a key.
+fn is_storable(name: &str, bytes_max: usize) -> bool {
+    name.len() <= bytes_max && !name.contains('\0')
 }
 
 fn class_name(class: Class) -> &'static str {

@@ -4,6 +4,9 @@
 //! by its node, as the zigzag varint of its distance from the offset's own number, which is small for new nodes.
 
 use onefold_model::NodeId;
+use onefold_state::{Reader, Scan, Value, schema};
+
+use crate::Error;
 
 const VERSION: u8 = 1;
 
@@ -92,6 +95,34 @@ pub fn decode(first_offset: u64, bytes: &[u8]) -> Option<Vec<Verdict>> {
         offset += 1;
     }
     Some(verdicts)
+}
+
+/// What became of the offsets from `from` to `to`; those of which nothing is known count as unreadable.
+pub fn between(store: &mut dyn Reader, partition: u32, from: u64, to: u64) -> Result<Vec<Verdict>, Error> {
+    let partition = Value::Int(partition.into());
+    let mut found = vec![Verdict::Unreadable; (to - from) as usize];
+    let first = Scan {
+        reverse: true,
+        after: Some(vec![partition.clone(), Value::uint(from + 1)]),
+        ..Scan::prefix(&schema::VERDICT, vec![partition.clone()], 1)
+    };
+    let start = store.scan(&first)?.first().map_or(Ok(0), |row| row[1].as_int())?;
+    let rest = Scan {
+        after: Some(vec![partition.clone(), Value::Int(start - 1)]),
+        until: Some(Value::Int(to as i64 - 1)),
+        ..Scan::prefix(&schema::VERDICT, vec![partition], usize::MAX)
+    };
+    for row in store.scan(&rest)? {
+        let first = row[1].as_uint()?;
+        let verdicts = decode(first, row[3].as_bytes()?)
+            .ok_or_else(|| Error::unreadable("verdicts", "a newer Onefold wrote them, or they are damaged"))?;
+        for (offset, verdict) in (first..).zip(verdicts) {
+            if (from..to).contains(&offset) {
+                found[(offset - from) as usize] = verdict;
+            }
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

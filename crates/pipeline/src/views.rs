@@ -2,21 +2,23 @@
 //!
 //! Every function takes [`Access`]: it names the workspace that is read, and is where masks and row filters apply.
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
-use onefold_log::EventLog;
+use onefold_log::{EventLog, ReadError};
 use onefold_model::{
-    NodeId, ProfileId, Timestamp,
+    EntityType, NodeId, ProfileId, Timestamp,
     access::Access,
     consent,
     event::{EventRecord, view},
     identity::normalise::normalise,
+    profile::Observed,
     segment::{Definition, Explanation},
 };
 use onefold_state::{Reader, Row, Scan, Value, schema};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
+use utoipa::ToSchema;
 
 use crate::{
     Error,
@@ -25,7 +27,7 @@ use crate::{
 };
 
 /// A profile as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ProfileView {
     /// Its id.
     pub id: String,
@@ -34,10 +36,12 @@ pub struct ProfileView {
     /// Its traits, by name.
     pub traits: BTreeMap<String, TraitView>,
     /// Its computed traits, by name.
+    #[schema(value_type = Object)]
     pub computed: BTreeMap<String, Box<RawValue>>,
     /// The segments it is in.
     pub segments: Vec<SegmentOfProfile>,
     /// What it allows, by purpose and `purpose/channel`.
+    #[schema(value_type = Object)]
     pub consent: BTreeMap<String, consent::Decision>,
     /// How many events it has.
     pub events: u64,
@@ -50,7 +54,7 @@ pub struct ProfileView {
 }
 
 /// An identifier as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct IdentifierView {
     /// `user_id`, `email`, …
     pub kind: String,
@@ -63,9 +67,10 @@ pub struct IdentifierView {
 }
 
 /// A trait as it is shown, with where its value comes from.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TraitView {
     /// The value that counts.
+    #[schema(value_type = Object)]
     pub value: Box<RawValue>,
     /// The source that said it.
     pub source: String,
@@ -79,9 +84,10 @@ pub struct TraitView {
 }
 
 /// A value a trait had.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TraitHistory {
     /// The value.
+    #[schema(value_type = Object)]
     pub value: Box<RawValue>,
     /// The source that said it.
     pub source: String,
@@ -90,7 +96,7 @@ pub struct TraitHistory {
 }
 
 /// A segment that a profile is in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct SegmentOfProfile {
     /// Its name.
     pub name: String,
@@ -99,7 +105,7 @@ pub struct SegmentOfProfile {
 }
 
 /// A member of a segment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Member {
     /// The profile's id.
     pub id: String,
@@ -219,9 +225,11 @@ pub fn profile(
     let facts = joined(definitions, &nodes, at);
     let mut traits = BTreeMap::new();
     for (name, observed) in facts.traits() {
-        let others = nodes.iter().flat_map(|n| n.partial.traits.iter().filter(|(n, _)| *n == name)).flat_map(|(_, o)| o);
-        let mut history: Vec<_> = others.filter(|other| other.value != observed.value).collect();
-        history.sort_by_key(|o| std::cmp::Reverse(o.at));
+        let all = nodes.iter().flat_map(|n| n.partial.traits.iter().filter(|(n, _)| *n == name)).flat_map(|(_, o)| o);
+        let mut history: Vec<&Observed> = all.filter(|other| other.value != observed.value).collect();
+        history.sort_by(|a, b| if a.outranks(b) { Ordering::Less } else { Ordering::Greater });
+        let mut seen = vec![];
+        history.retain(|o| !seen.contains(&&o.value) && { seen.push(&o.value); true });
         let history = history
             .into_iter()
             .map(|o| TraitHistory { value: raw(o.value.to_json()), source: source(o.source), at: o.at.to_string() })
@@ -316,6 +324,12 @@ fn member(
     }))
 }
 
+/// Whether there is a segment of this name.
+pub fn is_segment(store: &mut dyn Reader, access: &Access, name: &str) -> Result<bool, Error> {
+    let key = vec![workspace(access), Value::Text("segment".to_owned()), Value::Text(name.to_owned())];
+    Ok(store.get(&schema::DEFINITION, &[key])?[0].is_some())
+}
+
 /// Members of a segment in the order of their ids, a page at a time.
 pub fn members(
     store: &mut dyn Reader,
@@ -332,6 +346,22 @@ pub fn members(
         members.extend(member(store, access, id, Timestamp(row[3].as_int()?))?);
     }
     Ok(members)
+}
+
+/// Whether a profile may be reached for `purpose`; `None` where there is no such profile.
+pub fn consent(
+    store: &mut dyn Reader,
+    access: &Access,
+    unstated: consent::Unstated,
+    id: ProfileId,
+    purpose: &str,
+    channel: Option<&str>,
+) -> Result<Option<consent::Decision>, Error> {
+    let loaded = load(store, access, id)?;
+    Ok(loaded.map(|(_, nodes)| {
+        let facts = Joined { nodes: nodes.iter().collect::<SmallVec<_>>(), unstated, at: access.at };
+        facts.consent(purpose, channel)
+    }))
 }
 
 /// A running total of the workspace.
@@ -364,7 +394,7 @@ pub fn explain(
 }
 
 /// A segment as it is shown in lists.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct SegmentView {
     /// Its name.
     pub name: String,
@@ -375,6 +405,7 @@ pub struct SegmentView {
     /// Version of the definition.
     pub version: i64,
     /// The definition.
+    #[schema(value_type = Object)]
     pub definition: Definition,
     /// The same as text.
     pub text: String,
@@ -405,14 +436,74 @@ pub fn segments(
     Ok(views)
 }
 
+/// An object as it is shown.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ObjectView {
+    /// Its id.
+    pub id: String,
+    /// Its traits, by name.
+    pub traits: BTreeMap<String, TraitView>,
+    /// When it was first heard of.
+    pub first_seen: String,
+    /// When it was last heard of.
+    pub last_seen: String,
+}
+
+/// Objects of a type in the order of their ids, a page at a time; `None` where there is no such type.
+pub fn objects(
+    store: &mut dyn Reader,
+    access: &Access,
+    definitions: &Workspace,
+    kind: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Option<Vec<ObjectView>>, Error> {
+    let entity = match kind {
+        "account" => EntityType::ACCOUNT,
+        "household" => EntityType::HOUSEHOLD,
+        own => match definitions.entity_types.get(own) {
+            Some(entity) => *entity,
+            None if definitions.object_types.contains_key(own) => return Ok(Some(vec![])),
+            None => return Ok(None),
+        },
+    };
+    let prefix = vec![workspace(access), Value::Int(entity.0.into())];
+    let after = after.map(|id| prefix.iter().cloned().chain([Value::Text(id.to_owned())]).collect());
+    let sources = sources(store, access)?;
+    let source = |number: u32| sources.get(&number).cloned().unwrap_or_else(|| format!("source {number}"));
+    let mut objects = vec![];
+    for row in store.scan(&Scan { after, ..Scan::prefix(&schema::OBJECT, prefix, limit) })? {
+        let traits = crate::objects::decode(&row)?;
+        let views = traits.iter().filter_map(|(name, said)| {
+            let observed = said.first()?;
+            let view = TraitView {
+                value: raw(observed.value.to_json()),
+                source: source(observed.source),
+                at: observed.at.to_string(),
+                offset: observed.offset,
+                history: vec![],
+            };
+            Some((name.to_owned(), view))
+        });
+        objects.push(ObjectView {
+            id: row[2].as_text()?.to_owned(),
+            traits: views.collect(),
+            first_seen: Timestamp(row[3].as_int()?).to_string(),
+            last_seen: Timestamp(row[4].as_int()?).to_string(),
+        });
+    }
+    Ok(Some(objects))
+}
+
 /// An event of a timeline.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TimelineEvent {
     /// Its log offset.
     pub offset: u64,
     /// The source that sent it.
     pub source: String,
     /// The event.
+    #[schema(value_type = Object)]
     pub event: Box<RawValue>,
 }
 
@@ -451,7 +542,11 @@ pub fn timeline(
     let mut block: Option<onefold_log::Block> = None;
     for offset in offsets {
         if block.as_ref().is_none_or(|b| !(b.first..b.end()).contains(&offset)) {
-            block = log.read(partition, offset, 1)?.into_iter().next();
+            block = match log.read(partition, offset, 1) {
+                Ok(blocks) => blocks.into_iter().next(),
+                Err(ReadError::Trimmed { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
         }
         let Some(record) = block.iter().flat_map(|b| b.records()).find(|r| r.offset == offset && !r.erased) else { continue };
         let Ok(event) = EventRecord::decode(record.payload) else { continue };

@@ -14,13 +14,10 @@ use onefold_model::{
     access::Caller,
     command::{CommandRecord, encode_tick},
 };
-use onefold_state::{Epoch, Generation, StateStore};
+use onefold_state::{Epoch, Generation, StateStore, Txn};
 use tokio::sync::{Notify, watch};
 
-use crate::{
-    Error, Settings,
-    partition::Partition,
-};
+use crate::{Error, Settings, partition::Partition};
 
 /// How far the pipeline has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +127,8 @@ pub struct Worker {
     settings: Settings,
     epoch: Epoch,
     partition: Partition,
+    /// A transaction failed: what is in memory may not be what is stored.
+    stale: bool,
     /// Our own command at this offset is in the log and not applied yet.
     awaited: Option<u64>,
     outbox: u64,
@@ -156,8 +155,20 @@ impl Worker {
         settings: Settings,
     ) -> Result<Worker, Error> {
         let epoch = store.take_over(number)?;
-        let partition = Partition::load(&mut *store.reader()?, number, settings.clone())?;
-        Ok(Worker { log, store, clock, number, settings, epoch, partition, awaited: None, outbox: 0, generation: None })
+        let partition = Partition::load(&mut *store.reader()?, number, log.partitions(), settings.clone())?;
+        Ok(Worker {
+            log,
+            store,
+            clock,
+            number,
+            settings,
+            epoch,
+            partition,
+            stale: false,
+            awaited: None,
+            outbox: 0,
+            generation: None,
+        })
     }
 
     /// Takes the partition over to build a generation anew: it sends nothing and appends nothing.
@@ -170,11 +181,13 @@ impl Worker {
         generation: Generation,
     ) -> Result<Worker, Error> {
         let epoch = store.take_over(number)?;
-        let mut partition =
-            Partition::load(&mut *store.begin(number, epoch, Some(generation))?, number, settings.clone())?;
+        let mut txn = store.begin(number, epoch, Some(generation))?;
+        let mut partition = Partition::load(&mut *txn, number, log.partitions(), settings.clone())?;
+        drop(txn);
         partition.silent = true;
         let generation = Some(generation);
-        Ok(Worker { log, store, clock, number, settings, epoch, partition, awaited: None, outbox: 0, generation })
+        let (stale, awaited, outbox) = (false, None, 0);
+        Ok(Worker { log, store, clock, number, settings, epoch, partition, stale, awaited, outbox, generation })
     }
 
     /// How far it has come.
@@ -221,9 +234,6 @@ impl Worker {
                             () = control.wake.notified() => {}
                         }
                     });
-                    if let Err(error) = self.reload() {
-                        tracing::warn!(%error, "the pipeline could not read its state anew");
-                    }
                 }
                 Err(error) => {
                     tracing::error!(%error, "the pipeline has stopped");
@@ -234,24 +244,25 @@ impl Worker {
         }
     }
 
-    /// After a failed transaction: what is in memory may not be what is stored.
-    fn reload(&mut self) -> Result<(), Error> {
-        self.partition = Partition::load(&mut *self.store.reader()?, self.number, self.settings.clone())?;
-        self.awaited = None;
-        Ok(())
-    }
-
-    /// Applies what the log has next; where it has nothing, goes on with work at hand, or lets due timers fire.
+    /// Applies what the log has next, and goes on with work at hand; where the log has nothing, lets due timers fire.
+    ///
+    /// After an error the next step reads anew where the partition stands: nothing of the failed one is left.
     pub fn step(&mut self) -> Result<Step, Error> {
-        if self.apply_next()? {
-            return Ok(Step::Worked);
+        if self.stale {
+            let reader = &mut *self.store.reader()?;
+            self.partition = Partition::load(reader, self.number, self.log.partitions(), self.settings.clone())?;
+            self.awaited = None;
+            self.stale = false;
         }
-        if self.partition.jobs.scans.iter().any(|job| job.next < job.before) {
+        let applied = self.apply_next(u64::MAX)?;
+        if self.partition.is_scanning() {
+            // Between new events, so that neither waits for the other's end.
             self.scan()?;
             return Ok(Step::Worked);
         }
+        let worked = if applied { Step::Worked } else { Step::Idle };
         if self.awaited.is_some_and(|offset| offset >= self.partition.next_offset) {
-            return Ok(Step::Idle);
+            return Ok(worked);
         }
         if let Some((workspace, command)) = self.partition.own_command() {
             let caller = Caller::Engine.name().to_owned();
@@ -260,11 +271,11 @@ impl Worker {
             return Ok(Step::Worked);
         }
         let now = self.clock.now();
-        if now > self.partition.now && self.partition.timers.next() <= now {
+        if !applied && now > self.partition.now && self.partition.timers.next() <= now {
             self.append(Kind::Tick, &encode_tick(now))?;
             return Ok(Step::Worked);
         }
-        Ok(Step::Idle)
+        Ok(worked)
     }
 
     fn append(&mut self, kind: Kind, payload: &[u8]) -> Result<(), Error> {
@@ -275,9 +286,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Applies what the log has next; says whether there was anything.
-    pub(crate) fn apply_next(&mut self) -> Result<bool, Error> {
-        if self.log.end(self.number)? <= self.partition.next_offset {
+    /// Applies what the log has next before `until`; says whether there was anything.
+    pub(crate) fn apply_next(&mut self, until: u64) -> Result<bool, Error> {
+        if self.log.end(self.number)?.min(until) <= self.partition.next_offset {
             return Ok(false);
         }
         let start = self.log.start(self.number)?;
@@ -285,54 +296,46 @@ impl Worker {
             tracing::warn!(from = self.partition.next_offset, to = start, "the log was trimmed before it was applied");
             self.partition.next_offset = start;
         }
-        let blocks = self.log.read(self.number, self.partition.next_offset, self.settings.batch_bytes_max)?;
         let next = self.partition.next_offset;
-        let mut records: Vec<Record<'_>> = blocks.iter().flat_map(|block| block.records()).filter(|r| r.offset >= next).collect();
-        // In a rebuild: a definition goes live where the log before it has been folded in.
-        let waits = |record: &Record<'_>| {
-            record.kind == Kind::Command
-                && !record.erased
-                && CommandRecord::decode(record.payload).is_ok_and(|command| self.partition.scan_before(&command))
+        let blocks = self.log.read(self.number, next, self.settings.batch_bytes_max)?;
+        let mut bytes = 0;
+        let mut fits = |record: &Record<'_>| {
+            let before = bytes;
+            bytes += record.payload.len();
+            before == 0 || bytes <= self.settings.batch_bytes_max
         };
-        if self.partition.jobs.scans.iter().any(|job| job.next < job.before)
-            && let Some(place) = records.iter().position(waits)
-        {
-            records.truncate(place);
-            if records.is_empty() {
-                self.scan()?;
-                return Ok(true);
-            }
+        let new = blocks.iter().flat_map(|block| block.records()).filter(|r| (next..until).contains(&r.offset));
+        let records: Vec<Record<'_>> = new.take_while(|record| fits(record)).collect();
+        let Some(first) = records.first() else { return Ok(false) };
+        if self.partition.must_wait(first) {
+            self.scan()?;
+            return Ok(true);
         }
-        // A scan that a command of this very batch starts must be seen before its `backfilled`.
-        let definitions = records.iter().position(|r| r.kind == Kind::Command && !r.erased);
-        if let Some(place) = definitions {
-            records.truncate(place + 1);
-        }
-        if records.is_empty() {
-            return Ok(false);
-        }
-        let mut txn = self.store.begin(self.number, self.epoch, self.generation)?;
-        self.partition.apply(&mut *txn, &records)?;
-        txn.commit()?;
+        self.transact(|partition, txn| partition.apply(txn, &records))?;
         self.outbox += u64::from(!std::mem::take(&mut self.partition.effects.outbox).is_empty());
-        self.partition.trim();
         Ok(true)
     }
 
+    /// One step of the scan at work.
     fn scan(&mut self) -> Result<(), Error> {
-        let Some(job) = self.partition.jobs.scans.iter_mut().find(|job| job.next < job.before) else { return Ok(()) };
-        job.next = job.next.max(self.log.start(self.number)?);
-        let next = job.next;
-        let blocks = if next < job.before {
-            self.log.read(self.number, next, self.settings.backfill_bytes_max)?
-        } else {
-            vec![]
-        };
+        let start = self.log.start(self.number)?;
+        let Some(next) = self.partition.scan_from(start) else { return Ok(()) };
+        let blocks = self.log.read(self.number, next, self.settings.backfill_bytes_max)?;
+        self.transact(|partition, txn| partition.scan_step(txn, &blocks))
+    }
+
+    /// Does `work` in a transaction.
+    fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&mut Partition, &mut dyn Txn) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.stale = true;
         let mut txn = self.store.begin(self.number, self.epoch, self.generation)?;
-        self.partition.scan_step(&mut *txn, &blocks)?;
+        let done = work(&mut self.partition, &mut *txn)?;
         txn.commit()?;
+        self.stale = false;
         self.partition.trim();
-        Ok(())
+        Ok(done)
     }
 }
 

@@ -1,1 +1,47 @@
-//! server
+//! HTTP: both ingest dialects, the API, its description, metrics and health.
+//!
+//! [`App`] holds the parts of a running Onefold; [`router`] is all it answers. The CLI speaks to the same router, through
+//! a socket where a server runs on the data folder and directly where none does, so both give the same answers.
+
+pub mod api;
+pub mod app;
+pub mod caller;
+pub mod commands;
+pub mod deadletters;
+pub mod error;
+pub mod ingest;
+pub mod metrics;
+pub mod permission;
+
+use std::sync::Arc;
+
+use axum::{Json, Router, http::StatusCode, response::Html, routing::get};
+
+pub use app::{App, AppSettings, Components};
+pub use error::ApiError;
+
+/// Everything the server answers.
+pub fn router(app: &Arc<App>) -> Router {
+    let (api, description) = api::router(app.clone());
+    let page = api::docs::render(&description);
+    let guarded = Router::new()
+        .merge(api)
+        .route("/api/openapi.json", get(move || async move { Json(description) }))
+        .route("/api/docs", get(move || async move { Html(page) }))
+        .merge(metrics::router(app.clone()))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), caller::require_token));
+    let ready = app.clone();
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(move || async move { readiness(&ready) }))
+        .merge(guarded)
+        .merge(ingest::router(app.ingest.clone()))
+}
+
+/// Ready: the pipelines run and the log takes events.
+fn readiness(app: &App) -> (StatusCode, String) {
+    match app.fault() {
+        None => (StatusCode::OK, "ready".to_owned()),
+        Some(fault) => (StatusCode::SERVICE_UNAVAILABLE, fault),
+    }
+}

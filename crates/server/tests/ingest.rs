@@ -1,4 +1,5 @@
 //! The ingest contract over the router: every route, each place of a write key, each answer.
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail it where they cannot go on")]
 
 #[path = "ingest/support.rs"]
 mod support;

@@ -303,5 +303,6 @@ fn scans_are_answered_from_an_index() {
         SEARCH g3_thing USING INDEX g3_thing__by_due (due>?)
         SEARCH g3_thing USING INDEX g3_thing__by_group (workspace=?)
         SEARCH g3_thing USING INDEX g3_thing__by_group (workspace=?)
-    "#]].assert_eq(&scans.map(explained).concat());
+    "#]]
+    .assert_eq(&scans.map(explained).concat());
 }

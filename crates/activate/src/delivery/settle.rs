@@ -77,7 +77,13 @@ fn settle(txn: &mut dyn Txn, claimant: &Claimant<'_>, finished: &[Finished]) -> 
         let row = row.unwrap_or_else(|| rows::outbox_row(&Delivery { body: vec![], ..finished.delivery.clone() }, 0));
         match &finished.verdict {
             Verdict::Delivered { detail } => {
-                receipts.push(rows::receipt(&row, "delivered", finished.delivery.attempts.saturating_add(1), at, detail));
+                receipts.push(rows::receipt(
+                    &row,
+                    "delivered",
+                    finished.delivery.attempts.saturating_add(1),
+                    at,
+                    detail,
+                ));
                 done.push(key);
             }
             Verdict::Retry { .. } if erased => {}
@@ -110,7 +116,8 @@ fn claim(txn: &mut dyn Txn, claimant: &Claimant<'_>, picked: &[Vec<Place>]) -> R
     if places.is_empty() {
         return Ok(claim);
     }
-    let keys: Vec<Row> = places.iter().map(|place| rows::key(claimant.workspace, claimant.destination, *place)).collect();
+    let keys: Vec<Row> =
+        places.iter().map(|place| rows::key(claimant.workspace, claimant.destination, *place)).collect();
     let mut there = places.iter().copied().zip(txn.get(&schema::OUTBOX, &keys)?).collect::<FxHashMap<_, _>>();
     let (mut done, mut receipts, mut dead) = (vec![], vec![], vec![]);
     let mut candidates: Vec<Vec<(Delivery, Row)>> = vec![];

@@ -211,9 +211,8 @@ impl Worker {
     }
 
     fn room(&self, tokens: usize, probe: bool) -> Room {
-        let concurrency = self.common.concurrency.unwrap_or(self.limits.concurrency).min(self.limits.concurrency_max);
         Room {
-            batches: concurrency.saturating_sub(self.under_way.len()),
+            batches: concurrency(&self.common, self.limits).saturating_sub(self.under_way.len()),
             batch_max: self.limits.batch_max,
             rows: tokens.min(self.shared.settings.claim_rows_max.max(self.limits.batch_max)),
             gather_ms: self.limits.gather_ms,
@@ -282,7 +281,11 @@ impl Worker {
                 self.window.remove(place);
                 self.progress.lock().dead += 1;
                 tracing::warn!(
-                    workspace = self.workspace.0, destination = self.name, key = delivery.key, cause, "delivery.dead"
+                    workspace = self.workspace.0,
+                    destination = self.name,
+                    key = delivery.key,
+                    cause,
+                    "delivery.dead"
                 );
             }
             Verdict::Retry { next_ms, .. } => {
@@ -390,6 +393,11 @@ impl Worker {
             else => {}
         }
     }
+}
+
+/// How many hand-offs go at a time.
+pub fn concurrency(common: &Common, limits: Limits) -> usize {
+    common.concurrency.unwrap_or(limits.concurrency).min(limits.concurrency_max)
 }
 
 fn waiting(row: &onefold_state::Row) -> Result<Waiting, Error> {

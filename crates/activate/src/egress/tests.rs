@@ -65,7 +65,10 @@ fn what_the_operator_lists_is_reached() {
     check("::1", false);
     assert!(guard.lists("crm.internal") && guard.lists("localhost") && !guard.lists("crm.example"));
     let wrong = Egress::new(&["10.0.0.0/99".to_owned()]).err().unwrap().to_string();
-    assert_eq!(wrong, "egress: \"10.0.0.0/99\" is no network and no host. Write a network as 10.1.0.0/16, or a host's name.");
+    assert_eq!(
+        wrong,
+        "egress: \"10.0.0.0/99\" is no network and no host. Write a network as 10.1.0.0/16, or a host's name."
+    );
 }
 
 #[test]

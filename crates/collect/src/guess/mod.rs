@@ -34,10 +34,8 @@ impl Sample {
 pub fn guess(sample: &Sample) -> Guess {
     let mut toml = String::new();
     let bad = sample.bad.len();
-    line(
-        &mut toml,
-        &format!("# Guessed from the first {} rows of the file; look through it before use.", sample.rows + bad as u64),
-    );
+    let rows = sample.rows + bad as u64;
+    line(&mut toml, &format!("# Guessed from the first rows of the file ({rows}); look through it before use."));
     if let Some(first) = sample.bad.first() {
         line(&mut toml, &format!("# {bad} of them cannot be read; the first: {}", one_line(&first.to_string())));
     }

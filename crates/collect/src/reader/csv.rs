@@ -18,8 +18,7 @@ use crate::{
 /// The rows of a delimited file.
 pub(super) struct CsvRows {
     buffer: Buffer,
-    /// The parser as it is in front of a record.
-    fresh: Reader,
+    /// Never cloned: `csv-core` 0.1 leaves out half of a reader's tables then.
     parser: Reader,
     columns: Vec<String>,
     ragged: bool,
@@ -52,11 +51,9 @@ impl CsvRows {
         delimiter: u8,
         options: &ReadOptions,
     ) -> Result<CsvRows, OpenError> {
-        let fresh = ReaderBuilder::new().delimiter(delimiter).build();
         let mut rows = CsvRows {
             buffer,
-            parser: fresh.clone(),
-            fresh,
+            parser: ReaderBuilder::new().delimiter(delimiter).build(),
             columns: options.columns.clone(),
             ragged: options.ragged,
             headless: false,
@@ -91,7 +88,8 @@ impl CsvRows {
             self.headless = true;
             self.columns = column_names(fields.iter().map(|_| ""));
             // The record is read again, as the first row.
-            (self.taken, self.lines, self.parser) = (0, 0, self.fresh.clone());
+            (self.taken, self.lines) = (0, 0);
+            self.parser.reset();
         } else {
             self.columns = column_names(fields.iter().map(String::as_str));
         }
@@ -130,25 +128,25 @@ impl CsvRows {
         }
         let mut at = 0;
         loop {
-            let input = &self.buffer.bytes()[at..];
-            if input.is_empty() {
+            if at == self.buffer.bytes().len() {
                 if at > ROW_BYTES_MAX {
                     return self.give_up(at, None);
                 }
                 if self.buffer.fill()? {
                     continue;
                 }
-                if self.is_in_quotes() {
-                    return self.give_up(at, None);
-                }
             }
             let input = &self.buffer.bytes()[at..];
+            let is_end = input.is_empty();
+            // The end of the file is given as the end of a line, which ends the record unless it is in quotes.
+            let input = if is_end { b"\n" } else { input };
             let (result, read, written, ended) =
                 self.parser.read_record(input, &mut self.text[self.text_len..], &mut self.ends[self.ends_len..]);
-            at += read;
+            at += if is_end { 0 } else { read };
             self.text_len += written;
             self.ends_len += ended;
             match result {
+                ReadRecordResult::InputEmpty if is_end => return self.give_up(at, None),
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull if self.text.len() > ROW_BYTES_MAX => return self.give_up(at, None),
                 ReadRecordResult::OutputFull => self.text.resize(self.text.len() * 2, 0),
@@ -160,11 +158,12 @@ impl CsvRows {
                 ReadRecordResult::End => return Ok(Record::End),
             }
         }
-        if at > ROW_BYTES_MAX {
-            return self.give_up(at, None);
-        }
         self.taken = self.with_line_feed(at)?;
-        self.lines = count_lines(&self.buffer.bytes()[..self.taken]);
+        let raw = &self.buffer.bytes()[..self.taken];
+        self.lines = count_lines(raw);
+        if at > ROW_BYTES_MAX {
+            return Ok(Record::Bad { reason: too_long(), raw: raw[..BAD_ROW_BYTES_MAX].to_vec() });
+        }
         Ok(Record::Whole)
     }
 
@@ -186,16 +185,12 @@ impl CsvRows {
         Ok(())
     }
 
-    /// Whether the parser stands inside of quotes: then a line's end does not end the record.
-    fn is_in_quotes(&self) -> bool {
-        let (result, ..) = self.parser.clone().read_record(b"\n", &mut [0; 8], &mut [0; 8]);
-        result != ReadRecordResult::Record
-    }
-
     /// Leaves the record of which `at` bytes were looked at, and goes on behind its first line.
     fn give_up(&mut self, at: usize, reason: Option<String>) -> io::Result<Record> {
-        let in_quotes = self.is_in_quotes();
-        self.parser = self.fresh.clone();
+        // Where a line's end does not end the record, the parser stands in quotes.
+        let (end, ..) = self.parser.read_record(b"\n", &mut [0; 8], &mut [0; 8]);
+        let in_quotes = end != ReadRecordResult::Record;
+        self.parser.reset();
         let seen = &self.buffer.bytes()[..at];
         let line_end = memchr::memchr2(b'\n', b'\r', seen);
         let raw = seen[..line_end.unwrap_or(at).min(BAD_ROW_BYTES_MAX)].to_vec();
@@ -203,7 +198,7 @@ impl CsvRows {
             true => {
                 "a quote that opens on this line is not closed; double every quote inside of a quoted field".to_owned()
             }
-            false => format!("has more than {ROW_BYTES_MAX} bytes"),
+            false => too_long(),
         });
         match line_end {
             Some(end) => self.taken = self.with_line_feed(end + 1)?,
@@ -244,11 +239,16 @@ impl CsvRows {
         if self.ends_len == columns {
             return Ok(());
         }
-        Err(format!(
-            "has {} columns where the header has {columns}; is a delimiter not quoted? (ragged = true takes short rows)",
-            self.ends_len
-        ))
+        Err(if self.ends_len < columns {
+            format!("has {} of {columns} columns; ragged = true takes the others for empty", self.ends_len)
+        } else {
+            format!("has {} columns where the header has {columns}; is a delimiter not quoted?", self.ends_len)
+        })
     }
+}
+
+fn too_long() -> String {
+    format!("has more than {ROW_BYTES_MAX} bytes")
 }
 
 /// Line ends in a record: line feeds, or carriage returns where there are none; at least one.

@@ -349,7 +349,7 @@ impl Scan {
                     at += 1;
                     continue;
                 }
-                let Some(found) = memchr::memchr2(b'"', b'\\', &text[at..]) else { return None };
+                let found = memchr::memchr2(b'"', b'\\', &text[at..])?;
                 at += found + 1;
                 if text[at - 1] == b'\\' {
                     self.escaped = true;

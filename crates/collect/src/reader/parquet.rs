@@ -103,7 +103,8 @@ impl Rows for ParquetRows {
                 self.number += 1;
                 let (number, line) = (self.number, self.number);
                 if let Err(reason) = self.take(&record) {
-                    return Some(Err(BadRow::new(number, line, reason, record.to_string().as_bytes()).into()));
+                    // Its `Display` would panic over what could not be taken.
+                    return Some(Err(BadRow::new(number, line, reason, format!("{record:?}").as_bytes()).into()));
                 }
                 Some(Ok(Row { number, line, raw: &[], data: Data::Cells(self.cells.cells()) }))
             }

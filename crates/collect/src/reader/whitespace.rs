@@ -77,7 +77,7 @@ impl WhitespaceRows {
         if self.ends.len() == self.columns.len() {
             return Ok(());
         }
-        Err(format!("has {} columns where {} are named", self.ends.len(), self.columns.len()))
+        Err(format!("has {} columns, and {} have names", self.ends.len(), self.columns.len()))
     }
 }
 

@@ -231,3 +231,58 @@ impl Rows for XlsxRows {
         Progress { read_bytes: u64::try_from(part).unwrap_or(self.total_bytes), total_bytes: self.total_bytes }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io, sync::mpsc, time::Duration};
+
+    /// Says when it is dropped.
+    struct Watched(Cursor<Vec<u8>>, mpsc::Sender<()>);
+
+    impl Read for Watched {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Seek for Watched {
+        fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    impl Drop for Watched {
+        fn drop(&mut self) {
+            let _ = self.1.send(());
+        }
+    }
+
+    #[test]
+    fn a_workbook_that_is_left_unread_is_let_go() {
+        let mut workbook = rust_xlsxwriter::Workbook::new();
+        let sheet = workbook.add_worksheet();
+        for row in 0..10 * ROWS_WAITING_MAX as u32 {
+            sheet.write(row, 0, row).unwrap();
+        }
+        let (sender, dropped) = mpsc::channel();
+        let file = Watched(Cursor::new(workbook.save_to_buffer().unwrap()), sender);
+        let mut rows = XlsxRows::start(Path::new("a.xlsx"), file, 1, &ReadOptions::default()).unwrap();
+        assert!(rows.next().unwrap().is_ok());
+        // The thread waits for room in the channel and holds the file as long as there is a reader.
+        assert!(dropped.try_recv().is_err());
+        drop(rows);
+        assert!(dropped.recv_timeout(Duration::from_secs(60)).is_ok());
+    }
+
+    #[test]
+    fn dates_times_and_durations_are_told_apart() {
+        use calamine::ExcelDateTimeType::{DateTime, TimeDelta};
+        let check =
+            |value: f64, kind, expect: &str| assert_eq!(date_time(&ExcelDateTime::new(value, kind, false)), expect);
+        check(45_351.0, DateTime, "2024-02-29");
+        check(45_351.25, DateTime, "2024-02-29T06:00:00");
+        check(0.75, DateTime, "18:00:00");
+        check(1.5, TimeDelta, "36:00:00");
+    }
+}

@@ -101,6 +101,17 @@ pub enum Rule {
     Default,
 }
 
+impl Rule {
+    /// As receipts name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rule::Row => "the person's own consent",
+            Rule::Unreadable => "the person's consent signal could not be read",
+            Rule::Default => "the person has not said, and the workspace's default decides",
+        }
+    }
+}
+
 /// Decides whether the person whose rows these are may be reached for `purpose`, by `channel` where one is named.
 ///
 /// Of the rows for the purpose (and this channel, or all) the strongest count; of those the latest; at one instant deny

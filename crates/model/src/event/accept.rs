@@ -254,15 +254,13 @@ fn write_json(incoming: &Incoming<'_>, fields: &Fields<'_>, kind: Kind, message_
             out.extend_from_slice(json.as_bytes());
             return;
         }
-        // Put what is missing in front of the members that came.
-        let rest = json[1..].trim_start();
-        out.push(b'{');
-        write_missing(kind, own_kind, message_id, out);
-        if rest == "}" {
-            out.pop();
+        // Put what is missing in front of the members that came, where none of them says `null` for it: the last one
+        // counts.
+        let said = Members::of(incoming.raw).unwrap_or_default();
+        if said.get("messageId").is_some() == fields.message_id.is_some() && said.get("type").is_some() == own_kind {
+            write_in_front(json, kind, own_kind, message_id, out);
+            return;
         }
-        out.extend_from_slice(rest.as_bytes());
-        return;
     }
     let members = Members::of(incoming.raw).unwrap_or_default();
     out.push(b'{');
@@ -271,6 +269,7 @@ fn write_json(incoming: &Incoming<'_>, fields: &Fields<'_>, kind: Kind, message_
         match name.as_ref() {
             "writeKey" => continue,
             "type" if !own_kind => continue,
+            "messageId" if message_id.is_some() => continue,
             "context" => write_merged("context", incoming.batch.context, Some(value), out),
             "integrations" => write_merged("integrations", incoming.batch.integrations, Some(value), out),
             _ => {
@@ -290,6 +289,16 @@ fn write_json(incoming: &Incoming<'_>, fields: &Fields<'_>, kind: Kind, message_
         out.pop();
     }
     out.push(b'}');
+}
+
+fn write_in_front(json: &str, kind: Kind, own_kind: bool, message_id: Option<&str>, out: &mut Vec<u8>) {
+    let rest = json[1..].trim_start();
+    out.push(b'{');
+    write_missing(kind, own_kind, message_id, out);
+    if rest == "}" {
+        out.pop();
+    }
+    out.extend_from_slice(rest.as_bytes());
 }
 
 fn write_missing(kind: Kind, own_kind: bool, message_id: Option<&str>, out: &mut Vec<u8>) {
@@ -383,14 +392,22 @@ mod tests {
     fn what_is_missing_is_put_in_front() {
         check(
             r#"{ "type":"identify","userId":7,"sentAt":"2026-11-21T10:00:00Z"}"#,
-            expect![[
-                r#"2026-11-21T20:30:00.000Z {"messageId":"made-8c7c8deb98a7ed26a4b1bd4ed4f3ac68","type":"identify","userId":7,"sentAt":"2026-11-21T10:00:00Z"}"#
-            ]],
+            expect![[r#"2026-11-21T20:30:00.000Z {"messageId":"made-0f11d3174d2b229f6e3865c7c9769eb3","type":"identify","userId":7,"sentAt":"2026-11-21T10:00:00Z"}"#]],
         );
         let by_route = run(r#"{"userId":"u","messageId":"m","event":"A"}"#, "{}", Some(Kind::Track));
         assert!(by_route.ends_with(r#"{"type":"track","userId":"u","messageId":"m","event":"A"}"#), "{by_route}");
         let other = run(r#"{"type":"page","userId":"u","messageId":"m","event":"A"}"#, "{}", Some(Kind::Track));
         assert!(other.ends_with(r#"{"type":"track","userId":"u","messageId":"m","event":"A"}"#), "{other}");
+    }
+
+    #[test]
+    fn null_is_as_good_as_missing() {
+        check(
+            r#"{"type":"page","userId":"u","sentAt":"2026-11-21T10:00:00Z","messageId":null}"#,
+            expect![[r#"2026-11-21T20:30:00.000Z {"messageId":"made-06419f1b101f31753f73e72e637739a6","type":"page","userId":"u","sentAt":"2026-11-21T10:00:00Z"}"#]],
+        );
+        let by_route = run(r#"{"type":null,"userId":"u","messageId":"m"}"#, "{}", Some(Kind::Page));
+        assert!(by_route.ends_with(r#"{"type":"page","userId":"u","messageId":"m"}"#), "{by_route}");
     }
 
     #[test]
@@ -435,7 +452,7 @@ mod tests {
         check(
             &long,
             expect![
-                "too_large: event of 40059 bytes is over the limit of 32768 bytes; send less, or raise ingest.event_bytes_max"
+                "too_large: event of 40050 bytes is over the limit of 32768 bytes; send less, or raise ingest.event_bytes_max"
             ],
         );
     }

@@ -205,7 +205,13 @@ mod tests {
 
     #[test]
     fn deep_nesting_takes_no_stack() {
-        let deep = format!("{{\"batch\":[{}{}],\"x\":{}{}}}", "[".repeat(500_000), "]".repeat(500_000), "[".repeat(9), "]".repeat(9));
+        let deep = format!(
+            "{{\"batch\":[{}{}],\"x\":{}{}}}",
+            "[".repeat(500_000),
+            "]".repeat(500_000),
+            "[".repeat(9),
+            "]".repeat(9)
+        );
         assert_eq!(Envelope::read(&deep, 3).unwrap().events.len(), 1);
     }
 

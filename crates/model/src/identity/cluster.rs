@@ -20,10 +20,23 @@ pub enum Origin {
     Event,
     /// An alias call: the sender's own system says so. Limits per kind do not stop it.
     Alias,
-    /// A person decided so. Limits do not stop it, and it ends an earlier `Apart` between the two.
+    /// A person decided so. Limits do not stop it, and it ends an earlier `Apart` between the two. An `Apart` between
+    /// others stands.
     Command,
     /// A probabilistic link above its threshold.
     Link,
+}
+
+impl Origin {
+    /// What it is worth beside others: a pair is recorded again only by a stronger one.
+    pub fn strength(self) -> u8 {
+        match self {
+            Origin::Link => 0,
+            Origin::Event => 1,
+            Origin::Alias => 2,
+            Origin::Command => 3,
+        }
+    }
 }
 
 /// A statement about identity. Statements of a region are taken in the order of the log.
@@ -124,15 +137,12 @@ fn obstacle(
     if all().count() > rules.cluster_nodes_max {
         return Some(Obstacle::ClusterBound);
     }
-    if origin == Origin::Command {
-        return None;
-    }
     let place = |node: NodeId| parts.iter().position(|part| clusters.nodes(*part).iter().any(|n| n.id == node));
     let crosses = |pair: &(NodeId, NodeId)| place(pair.0).zip(place(pair.1)).is_some_and(|(a, b)| a != b);
     if parts.iter().flat_map(|part| clusters.apart(*part)).any(crosses) {
         return Some(Obstacle::Apart);
     }
-    if origin == Origin::Alias {
+    if matches!(origin, Origin::Alias | Origin::Command) {
         return None;
     }
     // Only kinds of which two parts have some can pass a limit by the joining: an alias or a command may have gone past
@@ -202,6 +212,13 @@ impl Region {
         }
     }
 
+    /// Ranks the nodes' kinds anew.
+    fn rank(&mut self, rank: impl Fn(NodeId) -> usize) {
+        for node in self.clusters.iter_mut().flatten() {
+            node.rank = rank(node.id);
+        }
+    }
+
     fn join(&mut self, nodes: &[NodeId]) {
         let Some(first) = nodes.first() else { return };
         let into = self.of[first];
@@ -239,29 +256,46 @@ impl Region {
     }
 }
 
-/// Clusters a region from nothing. `Apart` statements hold for the whole region from the start, as an unmerge undoes what
-/// was joined before it, but those that a later command ended do not.
+/// Clusters a region from nothing, every statement under the same rules.
 pub fn recluster(nodes: &[NodeFacts], statements: &[Statement], rules: &Rules) -> (Region, Vec<Decision>) {
+    let said: Vec<(&Statement, &Rules)> = statements.iter().map(|statement| (statement, rules)).collect();
+    let ranks: FxHashMap<NodeId, usize> = nodes.iter().map(|node| (node.id, node.rank)).collect();
+    recluster_under(nodes, &said, &|_, node| ranks[&node])
+}
+
+/// Clusters a region from nothing, each statement under the rules that were in force when it was said; `rank` gives the
+/// rank of a node's kind under some rules. `Apart` statements hold for the whole region from the start, as an unmerge
+/// undoes what was joined before it, but those that a later command ended do not.
+pub fn recluster_under(
+    nodes: &[NodeFacts],
+    said: &[(&Statement, &Rules)],
+    rank: &dyn Fn(&Rules, NodeId) -> usize,
+) -> (Region, Vec<Decision>) {
     let mut region = Region::of(nodes.iter().copied());
-    for (i, statement) in statements.iter().enumerate() {
+    for (i, (statement, rules)) in said.iter().enumerate() {
         if let Statement::Apart { a, b } = statement
-            && !ended_later(*a, *b, &statements[i + 1..])
+            && !ended_later(*a, *b, &said[i + 1..])
         {
             region.take(statement, rules);
         }
     }
-    let decisions = statements
-        .iter()
-        .map(|statement| match statement {
+    let mut ranked_under: Option<&Rules> = None;
+    let mut decisions = Vec::with_capacity(said.len());
+    for (statement, rules) in said {
+        if !ranked_under.is_some_and(|known| std::ptr::eq(known, *rules)) {
+            region.rank(|node| rank(rules, node));
+            ranked_under = Some(rules);
+        }
+        decisions.push(match statement {
             Statement::Together { .. } => region.take(statement, rules),
             Statement::Apart { .. } => Decision::default(),
-        })
-        .collect();
+        });
+    }
     (region, decisions)
 }
 
-fn ended_later(a: NodeId, b: NodeId, later: &[Statement]) -> bool {
-    later.iter().any(|statement| {
+fn ended_later(a: NodeId, b: NodeId, later: &[(&Statement, &Rules)]) -> bool {
+    later.iter().any(|(statement, _)| {
         matches!(statement, Statement::Together { nodes, origin: Origin::Command, .. } if nodes.contains(&a) && nodes.contains(&b))
     })
 }
@@ -318,6 +352,36 @@ mod tests {
         let [a, b] = said_before;
         check(&[a.clone(), b.clone(), apart(1, 2)], &[&[1, 11, 21], &[2, 12]]);
         check(&[a, b, apart(1, 2), said(&[1, 2], Origin::Command)], &[&[1, 2, 11, 12, 21]]);
+    }
+
+    #[test]
+    fn a_command_ends_the_apart_of_its_own_two_and_no_other() {
+        let joined = [together(&[1, 21]), together(&[1, 11]), apart(1, 11)];
+        let [a, b, c] = joined.clone();
+        check(&[a, b, c, said(&[1, 11], Origin::Command)], &[&[1, 11, 21]]);
+        // 21 is with 1 by an event, so 11, which is apart from 1, does not follow it.
+        let [a, b, c] = joined;
+        check(&[a, b, c, said(&[11, 21], Origin::Command)], &[&[1, 21]]);
+    }
+
+    #[test]
+    fn each_statement_counts_under_the_rules_of_its_time() {
+        let strict = Rules::default();
+        let mut loose = Rules::default();
+        loose.kinds.reverse();
+        loose.kinds.iter_mut().for_each(|rule| rule.limit = None);
+        let nodes = [node(1, 0), node(2, 0), node(21, 6)];
+        let rank = |rules: &Rules, node: NodeId| {
+            let kind = if node.0 < 10 { "user_id" } else { "anonymous_id" };
+            rules.rank(kind).0
+        };
+        let (a, b) = (together(&[1, 21]), together(&[2, 21]));
+        let clusters = |first: &Rules, second: &Rules| {
+            recluster_under(&nodes, &[(&a, first), (&b, second)], &rank).0.clusters().len()
+        };
+        assert_eq!(clusters(&strict, &strict), 2);
+        assert_eq!(clusters(&strict, &loose), 1);
+        assert_eq!(clusters(&loose, &strict), 2);
     }
 
     #[test]

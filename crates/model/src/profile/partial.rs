@@ -6,15 +6,24 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Series, Traits};
-use crate::{NodeId, consent, segment::MetricId};
+use crate::{
+    NodeId, Timestamp,
+    consent::{self, State, Strength, UNREADABLE},
+    identity::Origin,
+    segment::MetricId,
+};
 
 const VERSION: u8 = 1;
 
 /// How many offsets of the newest events a node keeps before a page of the oldest is set aside.
 pub const RECENT_MAX: usize = 512;
 
-/// How many consent rows a node keeps: one per purpose, channel and strength.
+/// How many consent rows a node keeps: one per purpose, channel and strength. Past it signals go, those with the greatest
+/// names first, whatever came first; and as nobody knows any more what they said, they count as unreadable: denied.
 pub const CONSENTS_MAX: usize = 1000;
+
+/// With how many others a node may be named. One that is named with more is no person's: a shared address, a constant.
+pub const LINKS_MAX: usize = 4096;
 
 /// What is folded at one node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,8 +34,9 @@ pub struct Partial {
     pub series: Vec<(MetricId, Series)>,
     /// The newest consent row of each purpose, channel and strength.
     pub consents: Vec<consent::Row>,
-    /// Nodes that a statement has named together with this one, accepted or not: a pair is recorded once.
-    pub links: Vec<NodeId>,
+    /// Nodes that a statement has named together with this one, accepted or not, ascending, each with the strongest
+    /// origin of such a statement: a pair is recorded once.
+    pub links: Vec<(NodeId, Origin)>,
     /// Log offsets of the newest events, ascending.
     pub recent: Vec<u64>,
 }
@@ -46,7 +56,7 @@ pub enum DecodeError {
 struct Head<'a> {
     traits: std::borrow::Cow<'a, Traits>,
     consents: std::borrow::Cow<'a, [consent::Row]>,
-    links: std::borrow::Cow<'a, [NodeId]>,
+    links: std::borrow::Cow<'a, [(NodeId, Origin)]>,
     recent: std::borrow::Cow<'a, [u64]>,
     series: u32,
 }
@@ -69,10 +79,38 @@ impl Partial {
         self.series.binary_search_by_key(&metric, |(id, _)| *id).ok().map(|place| &self.series[place].1)
     }
 
+    /// Drops the series of metrics that nobody keeps any more; gives their numbers.
+    pub fn retain_series(&mut self, mut keep: impl FnMut(MetricId) -> bool) -> Vec<MetricId> {
+        let mut dropped = vec![];
+        self.series.retain(|(metric, _)| {
+            let stays = keep(*metric);
+            if !stays {
+                dropped.push(*metric);
+            }
+            stays
+        });
+        dropped
+    }
+
     /// Takes a consent row. Says whether the fold changed.
     pub fn consent(&mut self, row: consent::Row) -> bool {
-        let key = |r: &consent::Row| (r.strength, r.purpose.clone(), r.channel.clone());
-        match self.consents.binary_search_by_key(&key(&row), key) {
+        let offset = row.offset;
+        let changed = self.fold_consent(row);
+        while self.consents.len() > CONSENTS_MAX {
+            let signals = self.consents.iter().rposition(|r| r.strength == Strength::Signal && r.purpose != UNREADABLE);
+            self.consents.remove(signals.unwrap_or(self.consents.len() - 1));
+            let purpose = UNREADABLE.to_owned();
+            let (at, state, strength) = (Timestamp::MIN, State::Denied, Strength::Signal);
+            self.fold_consent(consent::Row { at, state, strength, purpose, channel: None, offset });
+        }
+        changed
+    }
+
+    fn fold_consent(&mut self, row: consent::Row) -> bool {
+        fn key(row: &consent::Row) -> (Strength, &str, Option<&str>) {
+            (row.strength, &row.purpose, row.channel.as_deref())
+        }
+        match self.consents.binary_search_by(|other| key(other).cmp(&key(&row))) {
             Ok(place) => {
                 let old = &mut self.consents[place];
                 let newer = (row.at, row.state) > (old.at, old.state);
@@ -82,24 +120,43 @@ impl Partial {
                 newer
             }
             Err(place) => {
-                let room = self.consents.len() < CONSENTS_MAX;
-                if room {
-                    self.consents.insert(place, row);
-                }
-                room
+                self.consents.insert(place, row);
+                true
             }
         }
     }
 
-    /// Notes that a statement named `node` together with this one. Says whether that is new.
-    pub fn link(&mut self, node: NodeId) -> bool {
-        match self.links.binary_search(&node) {
-            Ok(_) => false,
+    /// Notes that a statement named `node` together with this one. Says whether that is new, or stronger than before.
+    pub fn link(&mut self, node: NodeId, origin: Origin) -> bool {
+        match self.links.binary_search_by_key(&node, |(other, _)| *other) {
+            Ok(place) => {
+                let known = &mut self.links[place].1;
+                let stronger = origin.strength() > known.strength();
+                if stronger {
+                    *known = origin;
+                }
+                stronger
+            }
             Err(place) => {
-                self.links.insert(place, node);
+                self.links.insert(place, (node, origin));
                 true
             }
         }
+    }
+
+    /// Whether a statement at least as strong has named `node` together with this one.
+    pub fn is_linked(&self, node: NodeId, origin: Origin) -> bool {
+        let place = self.links.binary_search_by_key(&node, |(other, _)| *other);
+        place.is_ok_and(|place| self.links[place].1.strength() >= origin.strength())
+    }
+
+    /// Forgets `node`. Says whether it was known.
+    pub fn unlink(&mut self, node: NodeId) -> bool {
+        let place = self.links.binary_search_by_key(&node, |(other, _)| *other);
+        place.is_ok_and(|place| {
+            self.links.remove(place);
+            true
+        })
     }
 
     /// Notes an event's offset; gives a page of the oldest where there are too many.
@@ -160,6 +217,52 @@ impl Partial {
     pub fn size_bytes(&self) -> usize {
         let traits: usize = self.traits.iter().map(|(name, seen)| name.len() + 120 * seen.len()).sum();
         let series: usize = self.series.iter().map(|(_, series)| series.size_bytes()).sum();
-        200 + traits + series + 96 * self.consents.len() + 8 * (self.links.len() + self.recent.len())
+        200 + traits + series + 96 * self.consents.len() + 16 * self.links.len() + 8 * self.recent.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::SeededRng;
+
+    fn signal(purpose: usize, at: i64) -> consent::Row {
+        let state = if purpose.is_multiple_of(2) { State::Granted } else { State::Denied };
+        let purpose = format!("p{purpose}");
+        consent::Row { at: Timestamp(at), state, strength: Strength::Signal, purpose, channel: None, offset: 0 }
+    }
+
+    #[test]
+    fn too_many_purposes_are_bounded_alike_in_any_order_and_deny() {
+        let mut rows: Vec<consent::Row> = (0..3000).map(|n| signal(n, 5)).collect();
+        let fold = |rows: &[consent::Row]| {
+            let mut partial = Partial::default();
+            rows.iter().for_each(|row| drop(partial.consent(row.clone())));
+            partial.consents
+        };
+        let forward = fold(&rows);
+        assert_eq!(forward.len(), CONSENTS_MAX);
+        let allowed = |purpose: &str| {
+            consent::decide(&forward, purpose, None, consent::Unstated::Allow, Timestamp(9)).allowed
+        };
+        assert!(allowed("p0") && !allowed("p1"), "what is kept is exact");
+        assert!(!allowed("p998"), "what was dropped is denied, though it was granted");
+        let rng = SeededRng::new(3);
+        for i in (1..rows.len()).rev() {
+            rows.swap(i, rng.below(i as u64 + 1) as usize);
+        }
+        assert_eq!(fold(&rows), forward);
+    }
+
+    #[test]
+    fn a_link_is_noted_once_and_again_where_it_is_stronger() {
+        let mut partial = Partial::default();
+        let node = NodeId(7);
+        assert!(partial.link(node, Origin::Event));
+        assert!(!partial.link(node, Origin::Event));
+        assert!(!partial.is_linked(node, Origin::Alias));
+        assert!(partial.link(node, Origin::Alias));
+        assert!(partial.is_linked(node, Origin::Event));
+        assert!(partial.unlink(node) && !partial.unlink(node));
     }
 }

@@ -15,6 +15,10 @@ use crate::{Timestamp, Value, event::record::SourceId};
 /// How many different values of a trait are kept per node.
 pub const HISTORY_MAX: usize = 16;
 
+/// A value is kept while those that count before it have at most so many bytes together: a history of long values is
+/// short.
+pub const HISTORY_BYTES_MAX: usize = 8 * 1024;
+
 /// How many traits are kept per node. Past it the names with the smallest hashes stay, whatever came first.
 pub const NAMES_MAX: usize = 1000;
 
@@ -53,62 +57,112 @@ impl Observed {
 }
 
 /// The registers of one node.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Traits(BTreeMap<Box<str>, SmallVec<[Observed; 1]>>);
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Traits {
+    registers: BTreeMap<Box<str>, Register>,
+    /// Where there are [`NAMES_MAX`] names: the one that goes next. Found when it is asked for.
+    #[serde(skip)]
+    last: Option<(u64, Box<str>)>,
+}
+
+type Register = SmallVec<[Observed; 1]>;
+
+/// Equal where the registers are.
+impl PartialEq for Traits {
+    fn eq(&self, other: &Self) -> bool {
+        self.registers == other.registers
+    }
+}
+
+impl Eq for Traits {}
+
+/// What an observation changed at a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Noted {
+    /// What counts is the same, said at the same time.
+    Same,
+    /// The same value counts, said later: among several nodes this one's may count now.
+    Newer,
+    /// Another value counts.
+    Changed,
+    /// The name is new and counts; this other one was dropped for it.
+    InsteadOf(Box<str>),
+}
 
 impl Traits {
-    /// Takes a value. Says whether the value that counts at this node changed.
-    pub fn observe(&mut self, name: &str, observed: Observed) -> bool {
-        if let Some(register) = self.0.get_mut(name) {
+    /// Takes a value. Says what that changed.
+    pub fn observe(&mut self, name: &str, observed: Observed) -> Noted {
+        if let Some(register) = self.registers.get_mut(name) {
             return observe(register, observed);
         }
-        self.0.insert(name.into(), SmallVec::from_buf([observed]));
-        if self.0.len() > NAMES_MAX {
-            let last = self.0.keys().max_by_key(|name| (hash(name), name.len())).cloned();
-            if let Some(last) = last {
-                self.0.remove(&last);
-                return *last != *name;
+        let mut noted = Noted::Changed;
+        if self.registers.len() >= NAMES_MAX {
+            let names = || self.registers.keys().map(|name| (hash(name), name.clone()));
+            let Some(last) = self.last.take().or_else(|| names().max()) else { return Noted::Same };
+            if (hash(name), name) > (last.0, &last.1) {
+                self.last = Some(last);
+                return Noted::Same;
             }
+            self.registers.remove(&last.1);
+            noted = Noted::InsteadOf(last.1);
         }
-        true
+        self.registers.insert(name.into(), SmallVec::from_buf([observed]));
+        noted
     }
 
     /// The observation of `name` that counts at this node.
     pub fn get(&self, name: &str) -> Option<&Observed> {
-        self.0.get(name).and_then(|register| register.first())
+        self.registers.get(name).and_then(|register| register.first())
     }
 
     /// Every name with its observations, the one that counts first.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[Observed])> {
-        self.0.iter().map(|(name, register)| (&**name, &**register))
+        self.registers.iter().map(|(name, register)| (&**name, &**register))
     }
 
     /// How many names there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.registers.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.registers.is_empty()
     }
 }
 
-/// Keeps the register sorted, the newest first, each value once.
-fn observe(register: &mut SmallVec<[Observed; 1]>, observed: Observed) -> bool {
+/// Keeps the register sorted, the newest first, each value once. What is cut off stays off in any order of arrival: those
+/// that count before a value only become more.
+fn observe(register: &mut Register, observed: Observed) -> Noted {
     if let Some(same) = register.iter().position(|o| o.value == observed.value) {
         if !observed.outranks(&register[same]) {
-            return false;
+            return Noted::Same;
         }
         register.remove(same);
+        if same == 0 {
+            register.insert(0, observed);
+            return Noted::Newer;
+        }
     }
     let place = register.iter().position(|o| observed.outranks(o)).unwrap_or(register.len());
-    let changed = place == 0 && register.first().is_none_or(|o| o.value != observed.value);
-    if place < HISTORY_MAX {
-        register.insert(place, observed);
-        register.truncate(HISTORY_MAX);
+    register.insert(place, observed);
+    let mut before = 0;
+    let fitting = register.iter().take(HISTORY_MAX).take_while(|o| {
+        let fits = before <= HISTORY_BYTES_MAX;
+        before += bytes(&o.value);
+        fits
+    });
+    let kept = fitting.count();
+    register.truncate(kept);
+    if place == 0 { Noted::Changed } else { Noted::Same }
+}
+
+fn bytes(value: &Value) -> usize {
+    match value {
+        Value::Text(text) | Value::Json(text) => text.len(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 16,
     }
-    changed
 }
 
 fn hash(name: &str) -> u64 {
@@ -135,18 +189,23 @@ mod tests {
     #[test]
     fn the_newest_counts_and_the_rest_is_history() {
         let mut traits = Traits::default();
-        assert!(traits.observe("plan", observed(2, 0, "pro")));
-        assert!(!traits.observe("plan", observed(1, 0, "free")));
-        assert!(!traits.observe("plan", observed(3, 0, "pro")));
-        assert!(traits.observe("plan", observed(4, 0, "free")));
+        assert_eq!(traits.observe("plan", observed(2, 0, "pro")), Noted::Changed);
+        assert_eq!(traits.observe("plan", observed(1, 0, "free")), Noted::Same);
+        assert_eq!(traits.observe("plan", observed(3, 0, "pro")), Noted::Newer);
+        assert_eq!(traits.observe("plan", observed(4, 0, "free")), Noted::Changed);
         let history: Vec<_> = traits.iter().next().unwrap().1.iter().map(|o| (o.at.0, o.value.to_json())).collect();
         assert_eq!(history, [(4, "\"free\"".to_owned()), (3, "\"pro\"".to_owned())]);
+    }
+
+    /// Single letters, and values of which two or three fill a history.
+    fn long_values() -> impl Strategy<Value = String> {
+        ("[a-z]", prop_oneof![4 => Just(1usize), 1 => 2000usize..6000]).prop_map(|(letter, times)| letter.repeat(times))
     }
 
     proptest! {
         #[test]
         fn order_of_arrival_does_not_matter(
-            said in proptest::collection::vec((0i64..30, 0u64..3, "[a-z]", "[a-d]"), 0..80),
+            said in proptest::collection::vec((0i64..30, 0u64..3, long_values(), "[a-d]"), 0..80),
             seed: u64,
         ) {
             let mut shuffled = said.clone();

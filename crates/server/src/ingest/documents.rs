@@ -122,13 +122,13 @@ async fn script(ingest: &Ingest, name: &str) -> Option<String> {
 }
 
 fn javascript(script: String, cache: &'static str) -> Response {
-    let headers =
-        [(header::CONTENT_TYPE, "application/javascript; charset=utf-8"), (header::CACHE_CONTROL, cache)];
+    let headers = [(header::CONTENT_TYPE, "application/javascript; charset=utf-8"), (header::CACHE_CONTROL, cache)];
     (headers, script).into_response()
 }
 
 fn not_installed() -> Response {
-    let message = "the stock build of @segment/analytics-next is not in the SDK folder: run `make sdk`, which puts it there";
+    let message =
+        "the stock build of @segment/analytics-next is not in the SDK folder: run `make sdk`, which puts it there";
     (StatusCode::NOT_FOUND, Json(json!({ "code": "sdk_not_installed", "message": message }))).into_response()
 }
 

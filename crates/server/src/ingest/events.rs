@@ -162,9 +162,5 @@ pub(super) fn raw(text: &str) -> Result<&RawValue, Error> {
 
 /// The answer to a request whose events are durable.
 pub(super) fn accepted(uri: &Uri, landed: &Landed) -> Response {
-    if auth::query_flag(uri, "verbose") {
-        answer::verbose(landed.events, &landed.refused)
-    } else {
-        answer::success()
-    }
+    if auth::query_flag(uri, "verbose") { answer::verbose(landed.events, &landed.refused) } else { answer::success() }
 }

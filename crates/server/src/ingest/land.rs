@@ -142,9 +142,7 @@ fn judge(ingest: &Ingest, delivery: &Delivery<'_>, received_at: Timestamp) -> Re
             import: *entry == Entry::Import,
         };
         let verdict = match event.get().len() + shared_bytes {
-            bytes if bytes > limits.event_bytes_max => {
-                Err(Refusal::TooLarge { bytes, limit: limits.event_bytes_max })
-            }
+            bytes if bytes > limits.event_bytes_max => Err(Refusal::TooLarge { bytes, limit: limits.event_bytes_max }),
             _ => check_key(event, *key_of_events).and_then(|()| accept(&incoming, limits, &mut record)),
         };
         match verdict {
@@ -182,7 +180,8 @@ fn check_key(event: &RawValue, key_of_events: Option<&str>) -> Result<(), Refusa
     match key_of_events {
         Some(key) if write_key(event).is_some_and(|own| own != key) => Err(Refusal::BadField {
             field: "writeKey",
-            problem: "differs from that of the batch's first event; send each source's events in a batch of their own".into(),
+            problem: "differs from that of the batch's first event; send each source's events in a batch of their own"
+                .into(),
         }),
         _ => Ok(()),
     }

@@ -93,9 +93,9 @@ pub(super) fn letter_id(workspace: WorkspaceId, source: SourceId, event: &RawVal
 /// The event's JSON as it came, but for `writeKey`, a credential.
 pub(super) fn without_write_key(event: &RawValue) -> String {
     match Members::of(event) {
-        Some(members) if members.get("writeKey").is_some() => {
-            object(members.0.iter().map(|(name, value)| (name.as_ref(), *value)).filter(|(name, _)| *name != "writeKey"))
-        }
+        Some(members) if members.get("writeKey").is_some() => object(
+            members.0.iter().map(|(name, value)| (name.as_ref(), *value)).filter(|(name, _)| *name != "writeKey"),
+        ),
         _ => event.get().to_owned(),
     }
 }

@@ -280,7 +280,9 @@ mod tests {
                 "properties": {"skus": "$.lines[*].sku", "first": "$.lines[0]", "none": "$.nothing", "provider": "x", "n": {"m": 1}},
             }),
             CHARGE,
-            expect![[r#"{"context":{"traits":{"email":"ada@example.com"}},"event":"charge","messageId":"17","properties":{"first":{"sku":"a"},"n":{"m":1},"provider":"x","skus":["a","b"]},"timestamp":"2026-11-21T20:30:00.000Z","type":"track","userId":"c1"}"#]],
+            expect![[
+                r#"{"context":{"traits":{"email":"ada@example.com"}},"event":"charge","messageId":"17","properties":{"first":{"sku":"a"},"n":{"m":1},"provider":"x","skus":["a","b"]},"timestamp":"2026-11-21T20:30:00.000Z","type":"track","userId":"c1"}"#
+            ]],
         );
     }
 
@@ -289,12 +291,16 @@ mod tests {
         check(
             json!({"userId": "$.customer.id", "properties": "$"}),
             CHARGE,
-            expect![[r#"{"event":"webhook","type":"track","userId":"c1","properties":{"id":17,"kind":"charge","created":1795293000,"customer":{"id":"c1","email":"ada@example.com"},"lines":[{"sku":"a"},{"sku":"b"}],"amount":12345678901234567890.12}}"#]],
+            expect![[
+                r#"{"event":"webhook","type":"track","userId":"c1","properties":{"id":17,"kind":"charge","created":1795293000,"customer":{"id":"c1","email":"ada@example.com"},"lines":[{"sku":"a"},{"sku":"b"}],"amount":12345678901234567890.12}}"#
+            ]],
         );
         check(
             json!({"type": "identify", "email": "$.customer.email", "traits": {"customer": "$.customer.id"}}),
             CHARGE,
-            expect![[r#"{"context":{"traits":{"email":"ada@example.com"}},"traits":{"customer":"c1","email":"ada@example.com"},"type":"identify"}"#]],
+            expect![[
+                r#"{"context":{"traits":{"email":"ada@example.com"}},"traits":{"customer":"c1","email":"ada@example.com"},"type":"identify"}"#
+            ]],
         );
         check(
             json!({"anonymousId": "$[0]", "properties": "$"}),
@@ -322,11 +328,19 @@ mod tests {
         check(json!([]), expect!["a mapping is a JSON object"]);
         check(
             json!({"user_id": "$.a"}),
-            expect!["user_id is none of the members of a mapping: each, type, email, phone, properties, traits, context, event, name, userId, anonymousId, groupId, previousId, objectType, objectId, timestamp, messageId"],
+            expect![
+                "user_id is none of the members of a mapping: each, type, email, phone, properties, traits, context, event, name, userId, anonymousId, groupId, previousId, objectType, objectId, timestamp, messageId"
+            ],
         );
         check(json!({"userId": {"a": 1}}), expect!["userId is neither a path, nor a text, number or boolean"]);
-        check(json!({"properties": {"a": []}}), expect!["properties.a is neither a path, nor a text, number or boolean"]);
-        check(json!({"type": "call"}), expect![[r#"type "call" is none of track, identify, page, screen, group, alias, merge, object"#]]);
+        check(
+            json!({"properties": {"a": []}}),
+            expect!["properties.a is neither a path, nor a text, number or boolean"],
+        );
+        check(
+            json!({"type": "call"}),
+            expect![[r#"type "call" is none of track, identify, page, screen, group, alias, merge, object"#]],
+        );
         assert!(matches!(Mapping::parse(&json!({"userId": "$.["})), Err(Error::BadPath { .. })));
     }
 }

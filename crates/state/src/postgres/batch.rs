@@ -37,7 +37,7 @@ pub(super) fn arrays<'r>(rows: &[&'r Row], columns: usize) -> Vec<Vec<&'r Value>
 }
 
 /// As parameters.
-pub(super) fn parameters<'p, P: ToSql + Sync>(values: &'p [P]) -> Vec<&'p (dyn ToSql + Sync)> {
+pub(super) fn parameters<P: ToSql + Sync>(values: &[P]) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
 

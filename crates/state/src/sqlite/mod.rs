@@ -57,9 +57,11 @@ pub struct SqliteSettings {
     pub cache_bytes: u64,
     /// Page cache of each reader.
     pub reader_cache_bytes: u64,
-    /// How much of the file is mapped into memory; 0 for none.
+    /// How much of the file is mapped into memory; 0 for none. It gained nothing where it was measured, and a read error
+    /// of the disk under a mapping ends the process.
     pub mmap_bytes: u64,
-    /// How many pages the write-ahead log may hold before they are folded into the main file.
+    /// How many pages the write-ahead log may hold before they are folded into the main file. The log becomes longer
+    /// than that while they are, and more so under scattered writes.
     pub checkpoint_pages: u32,
     /// Whether deleted content is overwritten with zeroes. Without it, what was erased stays in free pages.
     pub secure_delete: bool,
@@ -77,7 +79,7 @@ impl Default for SqliteSettings {
             file_bytes_max: None,
             cache_bytes: 64 << 20,
             reader_cache_bytes: 4 << 20,
-            mmap_bytes: 1 << 30,
+            mmap_bytes: 0,
             checkpoint_pages: 16_384,
             secure_delete: true,
             readers_max: 16,
@@ -98,10 +100,21 @@ struct Shared {
     tables: &'static [&'static Table],
     settings: SqliteSettings,
     writer: Mutex<Writer>,
+    /// Held by who folds the write-ahead log in, and taken before the writer: SQLite turns a second one away at once,
+    /// without waiting.
+    folding: Mutex<()>,
     readers: Pool<Connection>,
 }
 
 impl Shared {
+    /// The right to fold the write-ahead log in, when nobody else does.
+    fn folding(&self, operation: &'static str) -> Result<MutexGuard<'_, ()>, Error> {
+        self.folding.try_lock_for(self.settings.wait).ok_or_else(|| Error::Unavailable {
+            operation,
+            cause: format!("another checkpoint took longer than {} ms", self.settings.wait.as_millis()),
+        })
+    }
+
     /// The writing connection, when its turn has come.
     fn writer(&self, operation: &'static str) -> Result<MutexGuard<'_, Writer>, Error> {
         self.writer.try_lock_for(self.settings.wait).ok_or_else(|| Error::Unavailable {
@@ -128,7 +141,8 @@ impl SqliteStore {
         let mut writer = Writer::open(&path, &settings)?;
         writer.upgrade(tables, MIGRATIONS)?;
         let readers = Pool::new(settings.readers_max, settings.wait);
-        let shared = Arc::new(Shared { path, tables, settings, writer: Mutex::new(writer), readers });
+        let shared =
+            Arc::new(Shared { path, tables, settings, writer: Mutex::new(writer), folding: Mutex::new(()), readers });
         let checkpointer = Checkpointer::start(Arc::clone(&shared))?;
         Ok(SqliteStore { shared, checkpointer })
     }
@@ -232,6 +246,7 @@ impl StateStore for SqliteStore {
     }
 
     fn checkpoint(&self) -> Result<(), Error> {
+        let _folding = self.shared.folding("checkpoint")?;
         self.shared.writer("checkpoint")?.checkpoint()
     }
 

@@ -62,7 +62,7 @@ impl<'s> SqliteTxn<'s> {
 
     /// After some errors SQLite ends the transaction by itself; a statement would then take effect on its own.
     fn check_open(&self, operation: &'static str) -> Result<(), Error> {
-        if false {
+        if self.broken || self.connection().is_autocommit() {
             let cause = "an earlier write of the transaction failed. Begin it again".into();
             return Err(Error::Unavailable { operation, cause });
         }

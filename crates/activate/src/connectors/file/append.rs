@@ -32,6 +32,9 @@ const PAYLOAD: &str = "payload";
 /// A delivery and its payload, parsed.
 pub type Item<'a> = (&'a Delivery, Value);
 
+/// The text of a column that is always there.
+type Text = fn(&Item<'_>) -> String;
+
 /// The name of the file for a batch that begins with `first`.
 pub fn name(first: &Delivery, format: Format) -> String {
     let time: String = first.created.to_string().chars().map(|c| if c == ':' { '-' } else { c }).collect();
@@ -121,7 +124,7 @@ fn parquet(items: &[Item<'_>], columns: &[String]) -> Result<Vec<u8>, ParquetErr
         .with_repetition(Repetition::REQUIRED)
         .with_logical_type(Some(LogicalType::timestamp(true, TimeUnit::MILLIS)))
         .build()?;
-    let required: [(&str, fn(&Item<'_>) -> String); 4] = [
+    let required: [(&str, Text); 4] = [
         ("key", |(delivery, _)| delivery.key.clone()),
         ("kind", |(delivery, _)| delivery.kind.name().to_owned()),
         ("segment", |(delivery, _)| delivery.segment.clone()),

@@ -22,11 +22,11 @@ pub fn cell(value: &Value, path: &str) -> Option<String> {
         _ if !path.is_empty() => None,
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
-        Value::Array(items) if !items.is_empty() && items.iter().all(|item| item.get("kind").is_some()) => {
-            joined(items.iter().filter_map(|item| {
-                Some(format!("{}:{}", cell(item.get("kind")?, "")?, cell(item.get("value")?, "")?))
-            }))
-        }
+        Value::Array(items) if !items.is_empty() && items.iter().all(|item| item.get("kind").is_some()) => joined(
+            items
+                .iter()
+                .filter_map(|item| Some(format!("{}:{}", cell(item.get("kind")?, "")?, cell(item.get("value")?, "")?))),
+        ),
         other => Some(other.to_string()),
     }
 }

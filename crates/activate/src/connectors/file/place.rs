@@ -57,7 +57,7 @@ impl Place {
     fn local(path: &Path, context: &Context) -> Result<Place, ConfigError> {
         let wrong = |cause: String, cure: &str| ConfigError::new("location", cause, cure);
         if path.components().any(|part| part == Component::ParentDir) {
-            return Err(wrong("the path has .. in it".into(), "Write the path without .."));
+            return Err(wrong("the path has .. in it".into(), "Write the path without its parent steps"));
         }
         let own = context.data_folder.join("exports").join(context.workspace.0.to_string());
         let folder = own.join(path);
@@ -67,7 +67,10 @@ impl Place {
         };
         let outside = || {
             let cause = format!("{} is outside of the folders for exports", folder.display());
-            wrong(cause, "Write a relative path, which stands below the data folder's exports, or have the operator allow this folder")
+            wrong(
+                cause,
+                "Write a relative path, which stands below the data folder's exports, or have the operator allow this folder",
+            )
         };
         if !allowed(&folder) {
             return Err(outside());
@@ -89,7 +92,8 @@ impl Place {
             let field = format!("options.{name}");
             let known = name.parse().ok().filter(|key| S3_OPTIONS.contains(key));
             let key = known.ok_or_else(|| {
-                let cure = "Write aws_access_key_id, aws_secret_access_key, aws_session_token, aws_region or aws_endpoint";
+                let cure =
+                    "Write aws_access_key_id, aws_secret_access_key, aws_session_token, aws_region or aws_endpoint";
                 ConfigError::new(&field, "no option that a destination may set", cure)
             })?;
             if key == AmazonS3ConfigKey::Endpoint {

@@ -181,12 +181,15 @@ async fn s3_conforms() {
 async fn what_the_files_look_like() {
     let folder = tempfile::tempdir().unwrap();
     let batch = [delivery(1, Kind::Enter, 1), delivery(2, Kind::Event, 2)];
-    for (format, columns) in [("csv", json!(["profile.traits.note"])), ("ndjson", json!([])), ("ndjson", json!(["event"]))] {
+    for (format, columns) in
+        [("csv", json!(["profile.traits.note"])), ("ndjson", json!([])), ("ndjson", json!(["event"]))]
+    {
         let location = format!("{format}-{}", columns.as_array().unwrap().len());
         let config = json!({"location": location, "format": format, "columns": columns});
         open(folder.path(), config).unwrap().deliver(&batch).await;
     }
-    let config = json!({"location": "audience", "mode": "audience", "columns": ["identifiers", "traits.note", "traits.none"]});
+    let config =
+        json!({"location": "audience", "mode": "audience", "columns": ["identifiers", "traits.note", "traits.none"]});
     open(folder.path(), config).unwrap().deliver(&batch[..1]).await;
     let mut told = String::new();
     for location in ["csv-1", "ndjson-0", "ndjson-1", "audience"] {
@@ -244,7 +247,8 @@ async fn a_batch_again_overwrites_and_a_longer_one_too() {
 #[tokio::test]
 async fn an_audience_file_follows_its_columns_and_takes_no_events() {
     let folder = tempfile::tempdir().unwrap();
-    let config = |columns: Value| json!({"location": "out", "mode": "audience", "columns": columns, "spreadsheet_safe": false});
+    let config =
+        |columns: Value| json!({"location": "out", "mode": "audience", "columns": columns, "spreadsheet_safe": false});
     let first = open(folder.path(), config(json!(["traits.plan", "traits.note"]))).unwrap();
     first.deliver(&[delivery(1, Kind::Enter, 1)]).await;
     let second = open(folder.path(), config(json!(["identifiers.email", "traits.note"]))).unwrap();

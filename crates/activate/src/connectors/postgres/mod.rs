@@ -132,14 +132,9 @@ impl Database {
         let (mut entered, mut left) = (Columns::<6>::default(), Columns::<2>::default());
         for ((segment, id), change) in &merged.members {
             match change {
-                Some(Change::Enter { identifiers, traits, at, key, .. }) => entered.push([
-                    Some(segment),
-                    Some(id),
-                    Some(identifiers),
-                    Some(traits),
-                    at.as_deref(),
-                    Some(key),
-                ]),
+                Some(Change::Enter { identifiers, traits, at, key, .. }) => {
+                    entered.push([Some(segment), Some(id), Some(identifiers), Some(traits), at.as_deref(), Some(key)])
+                }
                 _ => left.push([Some(segment), Some(id)]),
             }
         }

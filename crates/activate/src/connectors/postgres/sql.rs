@@ -120,7 +120,8 @@ impl<'c> Merged<'c> {
 /// Whether the row is to blame: its values break a type or a constraint (SQLSTATE classes 21, 22, 23, 44), or are too
 /// much for the server (54). Missing tables and rights are the operator's to mend, and worth another try.
 pub fn blames_the_row(sqlstate: &str) -> bool {
-    ["21", "22", "23", "44", "54"].contains(&&sqlstate[..2.min(sqlstate.len())]) || matches!(sqlstate, "42804" | "42846")
+    ["21", "22", "23", "44", "54"].contains(&&sqlstate[..2.min(sqlstate.len())])
+        || matches!(sqlstate, "42804" | "42846")
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ async fn a_member_s_row_has_what_was_said_last() {
     let config = json!({"url": url, "table": "last_said", "events_table": "last_said_events"});
     let target = Postgres.open(config, &house(&url)).unwrap();
     let mut changed = delivery(2, Kind::Enter, 1);
-    changed.body = String::from_utf8(changed.body).unwrap().replace("pro", "free").into_bytes();
+    changed.body = String::from_utf8(changed.body).unwrap().replace(r#""plan":"pro""#, r#""plan":"free""#).into_bytes();
     target.deliver(&[delivery(1, Kind::Enter, 1), changed]).await;
     target.deliver(&[delivery(3, Kind::Event, 1)]).await;
     let query = "SELECT concat_ws(' ', id, identifiers, traits, entered_at AT TIME ZONE 'UTC', key) FROM last_said";

@@ -14,9 +14,10 @@ pub fn outcome(status: StatusCode, headers: &HeaderMap, now: Timestamp, answer: 
     match status.as_u16() {
         200..=299 => Outcome::Delivered { detail: cause },
         408 | 425 | 429 | 500..=599 => Outcome::Retry { after_ms: retry_after_ms(headers, now), cause },
-        300..=399 => {
-            Outcome::Refused { cause: format!("{cause}: redirects are not followed. Use the address it leads to"), answer }
-        }
+        300..=399 => Outcome::Refused {
+            cause: format!("{cause}: redirects are not followed. Use the address it leads to"),
+            answer,
+        },
         410 => Outcome::Refused { cause: format!("{cause}: the target is gone"), answer },
         _ => Outcome::Refused { cause, answer },
     }

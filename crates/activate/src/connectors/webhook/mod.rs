@@ -32,7 +32,7 @@ use crate::{
 pub struct Webhook;
 
 /// Hand-offs at a time, unless the configuration says otherwise.
-const CONCURRENCY: usize = 32;
+const CONCURRENCY: usize = 64;
 /// Hand-offs at a time at most.
 const CONCURRENCY_MAX: usize = 256;
 /// The most payloads of one request.
@@ -110,7 +110,8 @@ fn headers(texts: &BTreeMap<String, String>) -> Result<HeaderMap, ConfigError> {
         if OWN.contains(&lower.as_str()) || lower.starts_with("webhook-") {
             return Err(wrong("this header is Onefold's own", "Leave it out"));
         }
-        let key = HeaderName::try_from(&lower).map_err(|_| wrong("no name of a header", "Write letters, digits and -"))?;
+        let key =
+            HeaderName::try_from(&lower).map_err(|_| wrong("no name of a header", "Write letters, digits and -"))?;
         let mut value = HeaderValue::from_str(value)
             .map_err(|_| wrong("its value cannot stand in a header", "Write visible ASCII characters on one line"))?;
         value.set_sensitive(true);

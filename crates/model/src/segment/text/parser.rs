@@ -574,11 +574,11 @@ impl<'a> Parser<'a> {
     fn unexpected(&self, expected: &str) -> ParseError {
         let found: Cow<'_, str> = match &self.token.kind {
             Kind::End => "the text ends here".into(),
-            Kind::Word(word) => format!("`{word}` does not fit here").into(),
+            Kind::Word(word) => format!("`{}` does not fit here", cut(word)).into(),
             Kind::Text(_) => "this text does not fit here".into(),
             Kind::Number(_) => "this number does not fit here".into(),
             Kind::Date(_) => "this date does not fit here".into(),
-            Kind::Sign(sign) => format!("`{sign}` does not fit here").into(),
+            Kind::Sign(sign) => format!("`{}` does not fit here", cut(sign)).into(),
         };
         self.error(&found, expected)
     }
@@ -587,4 +587,9 @@ impl<'a> Parser<'a> {
         let Token { start, end, .. } = self.token;
         self.lexer.error(start, end - start, message, &format!("write {expected}"))
     }
+}
+
+/// The start of a word, as much as a message shows.
+fn cut(word: &str) -> Cow<'_, str> {
+    word.char_indices().nth(40).map_or(word.into(), |(end, _)| format!("{}…", &word[..end]).into())
 }

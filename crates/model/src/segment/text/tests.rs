@@ -254,6 +254,14 @@ fn errors_show_the_place_and_a_cure() {
           write a condition, as in: count("Order Completed") >= 3 within 30 days, or: trait country = "DE""#]],
     );
     check(
+        &format!("trait a = {}", "x".repeat(60_000)),
+        expect![[r#"
+        line 1, column 11: `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…` does not fit here
+          trait a = xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+          write a value: a number, true, false, or text in double quotes"#]],
+    );
+    check(
         &"(".repeat(70),
         expect![[r#"
         line 1, column 65: this is nested too deep

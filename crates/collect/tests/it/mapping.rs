@@ -108,7 +108,10 @@ fn an_identify_with_every_type() {
         score = { column = "score", type = "number", decimal = "," }
         nickname = { column = "nick", optional = true }
         "#,
-        expect![[""]],
+        expect![[r#"
+            {"type":"identify","messageId":"row-8a22ab337ec0fa717d212e5090e6effe","timestamp":"2024-02-29T23:00:00.000Z","userId":"7","context":{"externalIds":[{"id":"C-1","type":"loyalty_card","collection":"users","encoding":"none"},{"id":"+49891","type":"phone","collection":"users","encoding":"none"}]},"traits":{"email":"ada@example.com","age":36,"born":"1815-12-10","extra":{"k": [1]},"phone":"+49891","score":1234.5,"tags":["a","b","c"],"vip":true,"country":"DE","list":[1,2.5,true],"since":"2020-01-02"}}
+            {"type":"identify","messageId":"row-ba2c17a7a86c24c9137e6e1df78fa664","userId":"8","traits":{"country":"DE","list":[1,2.5,true],"since":"2020-01-02"}}
+        "#]],
     );
 }
 
@@ -128,7 +131,16 @@ fn values_that_are_not_of_their_type_are_refused_with_their_column() {
         "a.csv",
         "id,at,n,b,d,j\n1,,x,,,\n2,,,maybe,,\n3,,,,soon,\n4,,,,,{\n5,yesterday,,,,\n6,1800-01-01,,,,\n,2024-01-01,,,,\n8,2024-01-01,1,1,2024-01-01,{}\n",
         mapping,
-        expect![[""]],
+        expect![[r#"
+            line 2: column n holds "x", which is no number
+            line 3: column b holds "maybe", which is no boolean
+            line 4: column d holds "soon", which is no date
+            line 5: column j holds "{", which is no JSON value
+            line 6: column at holds "yesterday", which is no time of its format; see timestamp.format
+            line 7: column at holds 1800-01-01T00:00:00.000Z, which is before 1900
+            line 8: has no identifier: id is empty
+            {"type":"identify","messageId":"row-949e7835bbd3314caea399aac3c070b0","timestamp":"2024-01-01T00:00:00.000Z","userId":"8","traits":{"b":true,"d":"2024-01-01","j":{},"n":1}}
+        "#]],
     );
 }
 
@@ -150,7 +162,12 @@ fn several_events_of_a_row() {
         properties = { order_id = "order", revenue = { column = "total", type = "number" } }
         constants = { currency = "EUR" }
         "#,
-        expect![[""]],
+        expect![[r#"
+            {"type":"identify","messageId":"A1","timestamp":"2024-03-01T10:00:00.000Z","userId":"7","traits":{"email":"ada@example.com"}}
+            {"type":"track","messageId":"A1-1","timestamp":"2024-03-01T10:00:00.000Z","event":"Order Completed","userId":"7","context":{"externalIds":[{"id":"ada@example.com","type":"email","collection":"users","encoding":"none"}]},"properties":{"order_id":"A1","revenue":19.90,"currency":"EUR"}}
+            {"type":"track","messageId":"A2-1","timestamp":"2024-03-02T11:30:00.000Z","event":"Order Refunded","userId":"8","properties":{"order_id":"A2","currency":"EUR"}}
+            line 4: column at is empty, and says when it happened
+        "#]],
     );
 }
 
@@ -166,7 +183,10 @@ fn pages_groups_and_objects() {
         identifiers = { anonymous_id = "visitor" }
         properties = { url = "url" }
         "#,
-        expect![[""]],
+        expect![[r#"
+            {"type":"page","messageId":"row-8a22ab337ec0fa717d212e5090e6effe","name":"Home","anonymousId":"v1","properties":{"url":"/a"}}
+            {"type":"page","messageId":"row-ba2c17a7a86c24c9137e6e1df78fa664","anonymousId":"v2","properties":{"url":"/b"}}
+        "#]],
     );
     check(
         "a.csv",
@@ -177,7 +197,10 @@ fn pages_groups_and_objects() {
         identifiers = { user_id = "id", email = "visitor" }
         traits = { plan = "plan" }
         "#,
-        expect![[""]],
+        expect![[r#"
+            {"type":"group","messageId":"row-8a22ab337ec0fa717d212e5090e6effe","groupId":"acme","userId":"1","context":{"externalIds":[{"id":"v1","type":"email","collection":"users","encoding":"none"}]},"traits":{"plan":"pro"}}
+            line 3: column company is empty, and is the groupId
+        "#]],
     );
     check(
         "a.csv",
@@ -188,7 +211,10 @@ fn pages_groups_and_objects() {
         object_id = "sku"
         traits = { price = { column = "price", type = "number" } }
         "#,
-        expect![[""]],
+        expect![[r#"
+            {"type":"object","messageId":"row-8a22ab337ec0fa717d212e5090e6effe","objectType":"product","objectId":"S-1","traits":{"price":9.5}}
+            line 3: column sku is empty, and is the objectId
+        "#]],
     );
 }
 
@@ -203,7 +229,10 @@ fn json_rows_keep_their_types_and_are_looked_into() {
         timestamp = { column = "at", format = "epoch_s" }
         traits = { name = "name", city = "home.city", geo = "home.geo", home = "home", n = "n", text = { column = "n", type = "string" }, x = "x" }
         "#,
-        expect![[""]],
+        expect![[r#"
+            {"type":"identify","messageId":"row-8a22ab337ec0fa717d212e5090e6effe","timestamp":"2024-03-01T10:00:00.000Z","userId":"7","traits":{"city":"Köln","geo":[1.50,2],"home":{"city":"Köln","geo":[1.50,2]},"n":1e2,"name":"Zoë \"Z\"","text":"1e2"}}
+            line 2: has no identifier: id is empty
+        "#]],
     );
 }
 
@@ -215,7 +244,14 @@ fn events_pass_through_as_they_are() {
     let path = folder.write("a.ndjson", file);
     let mut lines = run(&path, "kind = \"event\"", Shift(0));
     lines.extend(run(&path, "kind = \"event\"", Shift(3_600_000)));
-    expect![[""]].assert_eq(&(lines.join("\n") + "\n"));
+    expect![[r#"
+        { "type":"track","event":"A","userId":"u","messageId":"m1" , "timestamp":"2024-03-01T10:00:00Z"}
+        {"messageId":"row-ba2c17a7a86c24c9137e6e1df78fa664","type":"identify","userId":"u","originalTimestamp":"2024-03-01T10:00:00Z"}
+        {"messageId":"row-e7113671f591bf33f4ec37ab2102cebd"}
+        {"type":"track","event":"A","userId":"u","messageId":"m1","timestamp":"2024-03-01T11:00:00.000Z"}
+        {"messageId":"row-ba2c17a7a86c24c9137e6e1df78fa664","type":"identify","userId":"u","originalTimestamp":"2024-03-01T11:00:00.000Z"}
+        {"messageId":"row-e7113671f591bf33f4ec37ab2102cebd"}
+    "#]].assert_eq(&(lines.join("\n") + "\n"));
     let pass = Mapping::pass_through();
     assert_eq!(Mapping::parse("kind = \"event\"").unwrap(), pass);
     assert!(bind(&path, &pass, &ReadOptions::default()).is_ok());
@@ -243,38 +279,125 @@ fn times_are_shifted_by_days_and_to_now() {
 #[test]
 fn mistakes_in_a_mapping_are_found_before_the_first_row() {
     let check = |mapping: &str, expect: Expect| check("a.csv", "id,b\n1,2\n", mapping, expect);
-    check("kind = \"identify\"\nidentifiers = { user_id = \"ID\", x = \"y\" }", expect![[""]]);
-    check("kind = \"identify\"", expect![[""]]);
-    check("kind = \"track\"\nidentifiers = { user_id = \"id\" }", expect![[""]]);
-    check("kind = \"track\"\nevent = \"A\"\nidentifiers = { user_id = \"id\" }\ntraits = { b = \"b\" }", expect![[""]]);
-    check("kind = \"object\"\nobject_type = \"p\"", expect![[""]]);
-    check("kind = \"event\"", expect![[""]]);
-    check("kind = \"wish\"", expect![[""]]);
-    check("kind = \"identify\"\nidentifier = { user_id = \"id\" }", expect![[""]]);
-    check("kind = \"identify\"\ndelimiter = \"ab\"", expect![[""]]);
-    check("kind = \"identify\"\nidentifiers = { user_id = { colum = \"id\" } }", expect![[""]]);
+    check(
+        "kind = \"identify\"\nidentifiers = { user_id = \"ID\", x = \"y\" }",
+        expect![[r#"
+            the mapping names ID, y, which the file does not have; it has id, b
+        "#]],
+    );
+    check(
+        "kind = \"identify\"",
+        expect![[r#"
+        kind = "identify": identifiers is missing: name the columns that say who it was, such as { user_id = "customer_id" }
+    "#]],
+    );
+    check(
+        "kind = \"track\"\nidentifiers = { user_id = \"id\" }",
+        expect![[r#"
+        kind = "track": event is missing
+    "#]],
+    );
+    check(
+        "kind = \"track\"\nevent = \"A\"\nidentifiers = { user_id = \"id\" }\ntraits = { b = \"b\" }",
+        expect![[r#"
+        kind = "track": traits does not belong here, but to kind = identify, group, object
+    "#]],
+    );
+    check(
+        "kind = \"object\"\nobject_type = \"p\"",
+        expect![[r#"
+        kind = "object": object_id is missing
+    "#]],
+    );
+    check(
+        "kind = \"event\"",
+        expect![[r#"
+        kind = "event": only rows of JSON can be events already
+    "#]],
+    );
+    check(
+        "kind = \"wish\"",
+        expect![[r#"
+        the mapping cannot be read: unknown variant `wish`, expected one of `identify`, `track`, `page`, `group`, `object`, `event`
+        in `kind`
+    "#]],
+    );
+    check(
+        "kind = \"identify\"\nidentifier = { user_id = \"id\" }",
+        expect![[r#"
+        the mapping cannot be read: unknown field `identifier`, expected one of `kind`, `event`, `name`, `identifiers`, `group_id`, `object_type`, `object_id`, `timestamp`, `traits`, `properties`, `constants`, `message_id`, `skip_if_empty`
+    "#]],
+    );
+    check(
+        "kind = \"identify\"\ndelimiter = \"ab\"",
+        expect![[r#"
+        the mapping cannot be read: delimiter "ab" is neither one ASCII character nor tab nor whitespace
+        in `delimiter`
+    "#]],
+    );
+    check(
+        "kind = \"identify\"\nidentifiers = { user_id = { colum = \"id\" } }",
+        expect![[r#"
+        the mapping cannot be read: unknown field `colum`, expected one of `column`, `optional`, `null`
+        in `identifiers.user_id`
+    "#]],
+    );
     check(
         "kind = \"identify\"\nidentifiers = { user_id = \"id\" }\ntimestamp = { column = \"b\", format = \"YYYY\" }",
-        expect![[""]],
+        expect![[r#"
+            kind = "identify": time format "YYYY" is none of iso, epoch_s, epoch_ms, epoch_us, epoch_ns and no pattern such as %Y-%m-%d %H:%M:%S
+        "#]],
     );
     check(
         "kind = \"identify\"\nidentifiers = { user_id = \"id\" }\ntraits = { b = { column = \"b\", separator = \";\" } }",
-        expect![[""]],
+        expect![[r#"
+            kind = "identify": column b: separator is for type = "list"
+        "#]],
     );
     check(
         "kind = \"identify\"\nidentifiers = { user_id = \"id\" }\ntraits = { b = \"b\" }\nconstants = { b = 1 }",
-        expect![[""]],
+        expect![[r#"
+            kind = "identify": b is both a constant and a column
+        "#]],
     );
-    check("events = []", expect![[""]]);
-    check("kind = ", expect![[""]]);
+    check(
+        "events = []",
+        expect![[r#"
+        the mapping cannot be read: events is a list of tables, [[events]], and not empty
+    "#]],
+    );
+    check(
+        "kind = ",
+        expect![[r#"
+        the mapping cannot be read: TOML parse error at line 1, column 8
+          |
+        1 | kind = 
+          |        ^
+        string values must be quoted, expected literal string
+    "#]],
+    );
 }
 
 #[test]
 fn a_json_file_may_lack_what_is_optional_only() {
     let mapping =
         |traits: &str| format!("kind = \"identify\"\nidentifiers = {{ user_id = \"id\" }}\ntraits = {{ {traits} }}");
-    check("a.ndjson", "{\"id\":1}\n", &mapping("b = \"b.c\""), expect![[""]]);
-    check("a.ndjson", "{\"id\":1}\n", &mapping("b = { column = \"b.c\", optional = true }"), expect![[""]]);
+    check(
+        "a.ndjson",
+        "{\"id\":1}\n",
+        &mapping("b = \"b.c\""),
+        expect![[r#"
+        the mapping names b.c, which the file does not have; it has id
+    "#]],
+    );
+    check(
+        "a.ndjson",
+        "{\"id\":1}\n",
+        &mapping("b = { column = \"b.c\", optional = true }"),
+        expect![[r#"
+        {"type":"identify","messageId":"row-8a22ab337ec0fa717d212e5090e6effe","userId":"1","traits":{}}
+    "#]],
+    );
 }
 
 #[test]
@@ -296,7 +419,9 @@ fn the_purchases_of_cdnow() {
     assert_eq!((people.len(), ids.len()), (2357, 6919));
     // As `awk '{ s += $5 } END { printf "%.2f", s }'` sums them.
     assert_eq!(cents, 24_409_194);
-    expect![[""]].assert_eq(&(events[0].clone() + "\n"));
+    expect![[r#"
+        {"type":"track","messageId":"row-8a22ab337ec0fa717d212e5090e6effe","timestamp":"1997-01-01T00:00:00.000Z","event":"Order Completed","userId":"00004","properties":{"quantity":2,"revenue":29.33,"currency":"USD"}}
+    "#]].assert_eq(&(events[0].clone() + "\n"));
 }
 
 proptest! {

@@ -1,6 +1,10 @@
 //! Every format, read back row by row: what is good, what is bad, and that the one does not cost the other.
 
-use std::{io::Write, path::PathBuf, sync::Arc};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use expect_test::{Expect, expect};
 use onefold_collect::{Cell, Data, OpenError, ReadOptions, RowError, open, reader::Delimiter};
@@ -21,7 +25,7 @@ impl Folder {
 }
 
 /// The rows as lines: `number@line a=text b=#number`, or `number@line BAD reason | raw`.
-fn dump(path: &PathBuf, options: &ReadOptions) -> String {
+fn dump(path: &Path, options: &ReadOptions) -> String {
     let mut out = String::new();
     let mut rows = match open(path, options) {
         Ok(rows) => rows,
@@ -35,7 +39,7 @@ fn dump(path: &PathBuf, options: &ReadOptions) -> String {
                 let mut show = |name: &str, cell: Cell<'_>| {
                     out += &match cell {
                         Cell::Empty => format!(" {name}"),
-                        Cell::Text(text) => format!(" {name}={text}"),
+                        Cell::Text(text) => format!(" {name}={}", text.replace('\r', "\\r").replace('\n', "\\n")),
                         Cell::Number(text) => format!(" {name}=#{text}"),
                         Cell::Bool(value) => format!(" {name}={value}!"),
                         Cell::Time(text) => format!(" {name}=@{text}"),
@@ -61,7 +65,7 @@ fn dump(path: &PathBuf, options: &ReadOptions) -> String {
     }
     assert!(rows.next().is_none(), "nothing follows the end");
     let progress = rows.progress();
-    assert_eq!(progress.read_bytes, progress.total_bytes);
+    assert!(progress.read_bytes == progress.total_bytes || out.contains("reading stopped"), "{progress:?}");
     out
 }
 
@@ -79,54 +83,161 @@ fn check_csv(content: &[u8], expect: Expect) {
 fn csv_with_quotes_and_line_ends_of_all_kinds() {
     check_csv(
         b"\xef\xbb\xbfid,name,note\r\n1,\"A, \"\"B\"\"\",\"two\r\nlines\"\r\n\r\n2,C,\r\n   \r\n3,D,x",
-        expect![[""]],
+        expect![[r#"
+            1@2 id=1 name=A, "B" note=two\r\nlines
+            2@5 id=2 name=C note=
+            3@7 id=3 name=D note=x
+        "#]],
     );
-    check_csv(b"a;b\n1,5;x\n", expect![[""]]);
-    check_csv(b"a\tb\r1\t2\r3\t4\r", expect![[""]]);
-    check_csv(b" a ,,a\n1,2,3\n", expect![[""]]);
-    check_csv(b"", expect![[""]]);
-    check_csv(b"a,b\n", expect![[""]]);
+    check_csv(
+        b"a;b\n1,5;x\n",
+        expect![[r#"
+            1@2 a=1,5 b=x
+        "#]],
+    );
+    check_csv(
+        b"a\tb\r1\t2\r3\t4\r",
+        expect![[r#"
+            1@2 a=1 b=2
+            2@3 a=3 b=4
+        "#]],
+    );
+    check_csv(
+        b" a ,,a\n1,2,3\n",
+        expect![[r#"
+            1@2 a=1 column_2=2 a_2=3
+        "#]],
+    );
+    check_csv(b"", expect!["FILE is empty"]);
+    check_csv(b"a,b\n", expect![""]);
 }
 
 #[test]
 fn csv_bad_rows_cost_only_themselves() {
-    check_csv(b"a,b\n1,2\n3\n4,5,6\n7,8\n", expect![[""]]);
-    check_csv(b"a,b\n1,Zo\xeb\n2,x\n", expect![[""]]);
+    check_csv(
+        b"a,b\n1,2\n3\n4,5,6\n7,8\n",
+        expect![[r#"
+            1@2 a=1 b=2
+            2@3 BAD has 1 of 2 columns; ragged = true takes the others for empty | "3\n"
+            3@4 BAD has 3 columns where the header has 2; is a delimiter not quoted? | "4,5,6\n"
+            4@5 a=7 b=8
+        "#]],
+    );
+    check_csv(
+        b"a,b\n1,Zo\xeb\n2,x\n",
+        expect![[r#"
+            1@2 BAD column b is not UTF-8 (byte 0xEB); if it comes from Windows or Excel, set encoding = "windows-1252" | "1,Zo�\n"
+            2@3 a=2 b=x
+        "#]],
+    );
     // Halves of a character in two fields are none.
-    check_csv(b"a,b\n\xc3,\xa9\n2,x\n", expect![[""]]);
-    check_csv(b"a,b\n1,\"open\n2,x\n3,y\n", expect![[""]]);
+    check_csv(
+        b"a,b\n\xc3,\xa9\n2,x\n",
+        expect![[r#"
+            1@2 BAD column a is not UTF-8 (byte 0xC3); if it comes from Windows or Excel, set encoding = "windows-1252" | "�,�\n"
+            2@3 a=2 b=x
+        "#]],
+    );
+    check_csv(
+        b"a,b\n1,\"open\n2,x\n3,y\n",
+        expect![[r#"
+            1@2 BAD a quote that opens on this line is not closed; double every quote inside of a quoted field | "1,\"open"
+            2@3 a=2 b=x
+            3@4 a=3 b=y
+        "#]],
+    );
 }
 
 #[test]
 fn csv_ragged_rows_are_taken_where_allowed() {
     let options = ReadOptions { ragged: true, ..ReadOptions::default() };
-    check("a.csv", b"a,b,c\n1\n1,2,3,,\n1,2,3,4\n", &options, expect![[""]]);
+    check(
+        "a.csv",
+        b"a,b,c\n1\n1,2,3,,\n1,2,3,4\n",
+        &options,
+        expect![[r#"
+            1@2 a=1 b= c=
+            2@3 a=1 b=2 c=3
+            3@4 BAD has 4 columns where the header has 3; is a delimiter not quoted? | "1,2,3,4\n"
+        "#]],
+    );
 }
 
 #[test]
 fn csv_without_a_header() {
-    check_csv(b"1,2.5\n3,4\n", expect![[""]]);
+    check_csv(
+        b"1,2.5\n3,4\n",
+        expect![[r#"
+            1@1 column_1=1 column_2=2.5
+            2@2 column_1=3 column_2=4
+        "#]],
+    );
     let options = ReadOptions { columns: vec!["x".into(), "y".into()], ..ReadOptions::default() };
-    check("a.csv", b"a,b\n", &options, expect![[""]]);
+    check(
+        "a.csv",
+        b"a,b\n",
+        &options,
+        expect![[r#"
+        1@1 x=a y=b
+    "#]],
+    );
 }
 
 #[test]
 fn whitespace_separated() {
     let content = b" 00004 0001 19970101  2   29.33\r\n 00004\t0001 19970118 2 29.73\n\n 1 2\n";
-    check("a.txt", content, &ReadOptions::default(), expect![[""]]);
+    check(
+        "a.txt",
+        content,
+        &ReadOptions::default(),
+        expect![[r#"
+            1@1 column_1=00004 column_2=0001 column_3=19970101 column_4=2 column_5=29.33
+            2@2 column_1=00004 column_2=0001 column_3=19970118 column_4=2 column_5=29.73
+            3@4 BAD has 2 columns, and 5 have names | " 1 2"
+        "#]],
+    );
     let columns = ["a", "b"].map(str::to_owned).to_vec();
     let options = ReadOptions { delimiter: Some(Delimiter::Whitespace), columns, ..ReadOptions::default() };
-    check("a.txt", b"x  y\n\xff z\n", &options, expect![[""]]);
+    check(
+        "a.txt",
+        b"x  y\n\xff z\n",
+        &options,
+        expect![[r#"
+        1@1 a=x b=y
+        2@2 BAD is not UTF-8 (byte 0xFF); if it comes from Windows or Excel, set encoding = "windows-1252" | "� z"
+    "#]],
+    );
 }
 
 #[test]
 fn other_encodings() {
     let options = ReadOptions { encoding: Some("windows-1252".into()), ..ReadOptions::default() };
-    check("a.csv", b"a,b\n1,Zo\xeb \x80\n", &options, expect![[""]]);
+    check(
+        "a.csv",
+        b"a,b\n1,Zo\xeb \x80\n",
+        &options,
+        expect![[r#"
+            1@2 a=1 b=Zoë €
+        "#]],
+    );
     let utf16: Vec<u8> = "\u{feff}a\tb\r\nZoë\t2\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    check("a.csv", &utf16, &ReadOptions::default(), expect![[""]]);
+    check(
+        "a.csv",
+        &utf16,
+        &ReadOptions::default(),
+        expect![[r#"
+            1@2 a=Zoë b=2
+        "#]],
+    );
     let options = ReadOptions { encoding: Some("klingon".into()), ..ReadOptions::default() };
-    check("a.csv", b"a\n", &options, expect![[""]]);
+    check(
+        "a.csv",
+        b"a\n",
+        &options,
+        expect![[
+            r#"encoding "klingon" is not known; use utf-8, windows-1252 or another label of the Encoding Standard"#
+        ]],
+    );
 }
 
 #[test]
@@ -135,7 +246,14 @@ fn ndjson() {
         "a.ndjson",
         b"\xef\xbb\xbf{\"a\":\"x\\ny\",\"n\":1.50,\"t\":true,\"o\":{\"p\":[1]},\"z\":null}\r\n\n{\"a\":}\n[1]\n{\"a\":\"\xff\"}\n{\"a\":2} x\n{\"a\":3}",
         &ReadOptions::default(),
-        expect![[""]],
+        expect![[r#"
+            1@1 a=x\ny n=#1.50 t=true! o=${"p":[1]} z
+            2@3 BAD is not JSON: expected value (character 6) | "{\"a\":}"
+            3@4 BAD is not a JSON object | "[1]"
+            4@5 BAD is not UTF-8 (byte 0xFF); if it comes from Windows or Excel, set encoding = "windows-1252" | "{\"a\":\"�\"}"
+            5@6 BAD is not JSON: trailing characters (character 9) | "{\"a\":2} x"
+            6@7 a=#3
+        "#]],
     );
 }
 
@@ -156,6 +274,10 @@ fn lines_over_the_bound_are_bad_and_the_next_is_read() {
     check_last("a.ndjson", format!("{{\"a\":\"{long}\"}}\n{{\"a\":1}}\n"), "1048576 bytes");
     check_last("a.csv", format!("a,b\n1,{long}\n2,3\n"), "1048576 bytes");
     check_last("a.csv", format!("a,b\n1,\"{long}\n2,3\n"), "not closed");
+    let (long, text) = ("x".repeat(1_200_000), "x\n".repeat(600_000));
+    check_last("a.ndjson", format!("{{\"a\":\"{long}\"}}\n{{\"a\":1}}\n"), "1048576 bytes");
+    check_last("a.csv", format!("a,b\n1,{long}\n2,3\n"), "1048576 bytes");
+    check_last("a.csv", format!("a,b\n1,\"{text}\"\n2,3\n"), "1048576 bytes");
     check_last("a.json", format!("[{{\"a\":\"{long}\"}},{{\"a\":1}}]"), "1048576 bytes");
 }
 
@@ -169,20 +291,103 @@ fn json_documents() {
         };
         check("a.json", content.as_bytes(), &options, expect);
     };
-    check(" [ {\"a\":1} ,\n {\"a\":\"]}\\\"\"},\n3,{\"a\":},{\"a\":[{}]} ] \n", None, expect![[""]]);
+    check(
+        " [ {\"a\":1} ,\n {\"a\":\"]}\\\"\"},\n3,{\"a\":},{\"a\":[{}]} ] \n",
+        None,
+        expect![[r#"
+        1@1 a=#1
+        2@2 a=]}"
+        3@3 BAD is not a JSON object | "3"
+        4@3 BAD is not JSON: expected value (character 6) | "{\"a\":}"
+        5@3 a=$[{}]
+    "#]],
+    );
     check("[]", None, expect![[""]]);
     check("", None, expect![[""]]);
-    check("{\"count\":2,\"data\":[{\"a\":1},{\"a\":2}],\"next\":null}", None, expect![[""]]);
-    check("{\"id\":1,\"tags\":[\"x\"]}", None, expect![[""]]);
-    check("{\n\"a\":1\n}\n{\n\"a\":2\n}", None, expect![[""]]);
-    check("{\"a\":[{\"x\":1}],\"b\":[{\"x\":2}]}", None, expect![[""]]);
-    check("{\"a\":[{\"x\":1}],\"b\":[{\"x\":2}]}", Some("b"), expect![[""]]);
-    check("{\"a\":[]}", Some("rows"), expect![[""]]);
-    check("[{\"a\":1}", None, expect![[""]]);
-    check("[{\"a\":1},,{}]", None, expect![[""]]);
-    check("[{\"a\":1}] [{\"a\":2}]", None, expect![[""]]);
-    check("[{\"a\":1} {\"a\":2}]", None, expect![[""]]);
-    check("nonsense", None, expect![[""]]);
+    check(
+        "{\"count\":2,\"data\":[{\"a\":1},{\"a\":2}],\"next\":null}",
+        None,
+        expect![[r#"
+        1@1 a=#1
+        2@1 a=#2
+    "#]],
+    );
+    check(
+        "{\"id\":1,\"tags\":[\"x\"]}",
+        None,
+        expect![[r#"
+        1@1 id=#1 tags=$["x"]
+    "#]],
+    );
+    check(
+        "{\n\"a\":1\n}\n{\n\"a\":2\n}",
+        None,
+        expect![[r#"
+        1@1 a=#1
+        2@4 a=#2
+    "#]],
+    );
+    check(
+        "{\"a\":[{\"x\":1}],\"b\":[{\"x\":2}]}",
+        None,
+        expect![[r#"
+        1@1 x=#1
+        reading stopped after row 1: the document holds a second list of objects, "b", which was not read; name the one to import with list = …
+    "#]],
+    );
+    check(
+        "{\"a\":[{\"x\":1}],\"b\":[{\"x\":2}]}",
+        Some("b"),
+        expect![[r#"
+        1@1 x=#2
+    "#]],
+    );
+    check(
+        "{\"a\":[]}",
+        Some("rows"),
+        expect![[r#"
+        reading stopped after row 0: the document has no list of objects called "rows"
+    "#]],
+    );
+    check(
+        "[{\"a\":1}",
+        None,
+        expect![[r#"
+        1@1 a=#1
+        reading stopped after row 1: line 1: the file ends where ] is wanted
+    "#]],
+    );
+    check(
+        "[{\"a\":1},,{}]",
+        None,
+        expect![[r#"
+        1@1 a=#1
+        reading stopped after row 1: line 1: ',' stands where an element is wanted
+    "#]],
+    );
+    check(
+        "[{\"a\":1}] [{\"a\":2}]",
+        None,
+        expect![[r#"
+        1@1 a=#1
+        reading stopped after row 1: line 1: '[' stands where the end of the file is wanted
+    "#]],
+    );
+    check(
+        "[{\"a\":1} {\"a\":2}]",
+        None,
+        expect![[r#"
+        1@1 a=#1
+        reading stopped after row 1: line 1: '{' stands where , or ] is wanted
+    "#]],
+    );
+    check(
+        "nonsense",
+        None,
+        expect![[r#"
+        reading stopped after row 0: line 1: 'n' stands where an array or object is wanted
+    "#]],
+    );
 }
 
 #[test]
@@ -192,9 +397,32 @@ fn compressed_text_is_read_and_a_cut_off_file_stops() {
     gzip.write_all(text).unwrap();
     let gzip = gzip.finish().unwrap();
     let options = ReadOptions::default();
-    check("a.csv.gz", &gzip, &options, expect![[""]]);
-    check("a.csv.gz", &[&gzip[..], &gzip[..]].concat(), &options, expect![[""]]);
-    check("a.csv.zst", &zstd::encode_all(&text[..], 3).unwrap(), &options, expect![[""]]);
+    check(
+        "a.csv.gz",
+        &gzip,
+        &options,
+        expect![[r#"
+            1@2 a=1 b=2
+        "#]],
+    );
+    check(
+        "a.csv.gz",
+        &[&gzip[..], &gzip[..]].concat(),
+        &options,
+        expect![[r#"
+            1@2 a=1 b=2
+            2@3 a=a b=b
+            3@4 a=1 b=2
+        "#]],
+    );
+    check(
+        "a.csv.zst",
+        &zstd::encode_all(&text[..], 3).unwrap(),
+        &options,
+        expect![[r#"
+            1@2 a=1 b=2
+        "#]],
+    );
 
     let long: String = (0..100_000).map(|i| format!("{{\"i\":{}}}\n", i * 7919 % 100_003)).collect();
     let mut gzip = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
@@ -217,7 +445,7 @@ fn compressed_text_is_read_and_a_cut_off_file_stops() {
 
 #[test]
 fn a_missing_file_names_itself() {
-    let error = open(std::path::Path::new("/nowhere/a.csv"), &ReadOptions::default()).err().unwrap();
+    let error = open(Path::new("/nowhere/a.csv"), &ReadOptions::default()).err().unwrap();
     assert!(matches!(&error, OpenError::Io { .. }) && error.to_string().starts_with("/nowhere/a.csv: "));
 }
 
@@ -247,14 +475,30 @@ fn workbook() -> Vec<u8> {
 #[test]
 fn workbooks() {
     let bytes = workbook();
-    check("a.xlsx", &bytes, &ReadOptions::default(), expect![[""]]);
+    check(
+        "a.xlsx",
+        &bytes,
+        &ReadOptions::default(),
+        expect![[r#"
+        1@2 id=#7 name=Zoë since=@2024-02-29 seen=@2024-02-29T13:05:06 vip=true! score=#0.1
+        2@4 id name=no id, after an empty row since seen vip score
+        3@5 BAD has a cell in column 7, which has no name in the header | "\t\t\t\t\t\tbeyond the header"
+    "#]],
+    );
     check(
         "a.xlsx.zst",
         &zstd::encode_all(&bytes[..], 3).unwrap(),
         &ReadOptions { sheet: Some("other".into()), ..ReadOptions::default() },
-        expect![[""]],
+        expect![[r#"
+            1@4 only=row
+        "#]],
     );
-    check("a.xlsx", &bytes, &ReadOptions { sheet: Some("absent".into()), ..ReadOptions::default() }, expect![[""]]);
+    check(
+        "a.xlsx",
+        &bytes,
+        &ReadOptions { sheet: Some("absent".into()), ..ReadOptions::default() },
+        expect![[r#"FILE has no sheet "absent"; it has people, other"#]],
+    );
     let error = check_damaged("a.xlsx", &bytes[..bytes.len() / 2]);
     assert!(error.contains("cannot be read as an Excel workbook"), "{error}");
 }
@@ -262,22 +506,6 @@ fn workbooks() {
 fn check_damaged(name: &str, content: &[u8]) -> String {
     let folder = Folder::new();
     open(&folder.write(name, content), &ReadOptions::default()).err().unwrap().to_string()
-}
-
-#[test]
-fn a_workbook_that_is_not_read_to_its_end_ends_its_thread() {
-    use rust_xlsxwriter::Workbook;
-    let mut workbook = Workbook::new();
-    let sheet = workbook.add_worksheet();
-    for row in 0..2000 {
-        sheet.write(row, 0, row).unwrap();
-    }
-    let folder = Folder::new();
-    let path = folder.write("a.xlsx", &workbook.save_to_buffer().unwrap());
-    let mut rows = open(&path, &ReadOptions::default()).unwrap();
-    assert!(rows.next().unwrap().is_ok());
-    // The sender gives up once the receiver is gone; were it waited for, this would never return.
-    drop(rows);
 }
 
 mod parquet_file {
@@ -361,7 +589,15 @@ mod parquet_file {
 #[test]
 fn parquet_of_every_type() {
     let bytes = parquet_file::bytes();
-    check("a.parquet", &bytes, &ReadOptions::default(), expect![[""]]);
+    check(
+        "a.parquet",
+        &bytes,
+        &ReadOptions::default(),
+        expect![[r#"
+        1@1 id=#1 name=Zoë "Z" vip=true! small=#-5 big=#18446744073709551615 f=#0.1 d=#0.1 day=@2024-02-29 ms=@2024-02-29T13:05:06Z us=@2024-02-29T13:05:06.000001Z ns=@2024-02-29T13:05:06.000000001Z clock=@01:02:03.004 old=@1970-01-02T00:00:00Z money=#29.33 ratio=#0.1234 uuid=abababab-abab-abab-abab-abababababab bytes=plain tags=$["a","b"] home=${"city":"Köln","zip":50667}
+        2@2 id=#9223372036854775807 name vip=false! small=#5 big=#1 f d=#1000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000 day=@1969-12-31 ms=@1969-12-31T23:59:59.999Z us=@1970-01-01T00:00:00Z ns=@1970-01-01T00:00:00Z clock=@00:00:00 old=@1970-01-02T00:00:00Z money=#-0.05 ratio=#-0.0001 uuid=01010101-0101-0101-0101-010101010101 bytes=/wA= tags=$[] home=${"city":"Rome","zip":null}
+    "#]],
+    );
     let folder = Folder::new();
     let plain = dump(&folder.write("a.parquet", &bytes), &ReadOptions::default());
     let zstd = dump(&folder.write("a.parquet.zst", &zstd::encode_all(&bytes[..], 3).unwrap()), &ReadOptions::default());

@@ -1,0 +1,41 @@
+# The commands of the README. Everything is set up by these targets; each may be run on a fresh machine.
+
+SHELL := /bin/bash
+.PHONY: demo serve test setup check sdk bench fuzz clean
+
+BIN := target/release/onefold
+
+$(BIN): $(shell find crates data -name '*.rs' -o -name 'Cargo.toml' -o -name '*.toml') Cargo.toml Cargo.lock config.default.toml
+	cargo build --release --locked -p onefold
+
+## Set up, build, run the main job on the shipped real data, print the result, exit.
+demo: $(BIN)
+	$(BIN) demo
+
+## The same, then keep serving on http://127.0.0.1:8080.
+serve: $(BIN)
+	$(BIN) demo --keep
+
+## Set up what is missing, run every test.
+test: setup
+	tests/run.sh
+
+## Install what the tests need and is not there: PostgreSQL, Chromium, the SDKs.
+setup:
+	tests/setup.sh
+
+## Formatting, lints, licences; part of `make test`.
+check:
+	cargo fmt --all --check
+	cargo clippy --profile ci --workspace --all-targets --locked -- -D warnings
+
+## Benchmarks; see bench/README.md.
+bench: $(BIN)
+	bench/run.sh
+
+## Fuzz every decoder for a while: make fuzz SECONDS=60.
+fuzz:
+	fuzz/run.sh $${SECONDS_EACH:-30}
+
+clean:
+	cargo clean

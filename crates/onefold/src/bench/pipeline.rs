@@ -1,0 +1,153 @@
+//! The whole pipeline, from the log to the commit: parse, dedupe, identity, fold, 50 live segments, outbox, verdicts.
+//!
+//! Events have the skew of a shop (few people make most of them), 800 bytes, 5 % duplicates, and are in the log before
+//! the clock starts. Embedded: SQLite, one thread.
+
+use std::sync::Arc;
+
+use onefold_log::{Batch, EventLog, Kind, SqliteLog, SqliteLogSettings};
+use onefold_model::{
+    Clock, Timestamp, WorkspaceId,
+    clock::SystemClock,
+    command::{Command, CommandRecord},
+    event::EventRecord,
+    rng::SeededRng,
+};
+use onefold_pipeline::worker::{Step, Worker};
+use onefold_state::{SqliteSettings, SqliteStore, StateStore, schema};
+use serde_json::{Value, json};
+
+use crate::Failure;
+
+const EVENTS: [(&str, u64); 8] = [
+    ("Page Viewed", 30),
+    ("Product Viewed", 24),
+    ("Product List Viewed", 10),
+    ("Product Added", 8),
+    ("Order Completed", 3),
+    ("Email Opened", 9),
+    ("Email Clicked", 2),
+    ("Signed In", 4),
+];
+
+/// Runs it.
+pub fn run(events: u64, profiles: u64) -> Result<Value, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string(), "");
+    let folder = tempfile::tempdir()?;
+    let log: Arc<dyn EventLog> = Arc::new(
+        SqliteLog::open(&folder.path().join("log.db"), SqliteLogSettings::default()).map_err(|e| failed(&e))?,
+    );
+    let store: Arc<dyn StateStore> = Arc::new(
+        SqliteStore::open(folder.path().join("state.db"), schema::ALL, SqliteSettings::default())
+            .map_err(|e| failed(&e))?,
+    );
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let start = clock.now().minus(180 * 86_400_000);
+    let names = segments();
+    let mut batch = Batch::new();
+    for (name, text) in &names {
+        let definition = serde_json::from_value(json!({ "name": name, "condition": text }));
+        let command = Command::SegmentSet(definition.map_err(|e| failed(&e))?);
+        let record = CommandRecord { v: 1, workspace: WorkspaceId(1), at: start, caller: "bench".to_owned(), command };
+        batch.push(Kind::Command, &record.encode()).map_err(|e| failed(&e))?;
+    }
+    append(&*log, batch)?;
+    let settings = onefold_pipeline::Settings::default();
+    let mut worker =
+        Worker::open(log.clone(), store.clone(), clock.clone(), 0, settings).map_err(|e| failed(&e))?;
+    while worker.step().map_err(|e| failed(&e))? == Step::Worked {}
+    fill(&*log, events, profiles, clock.now())?;
+    let began = clock.now();
+    let end = log.end(0).map_err(|e| failed(&e))?;
+    while worker.applied(None).next_offset < end {
+        worker.step().map_err(|e| failed(&e))?;
+    }
+    let seconds = (clock.now().0 - began.0).max(1) as f64 / 1000.0;
+    Ok(json!({
+        "events_per_s": (events as f64 / seconds).round(),
+        "events": events,
+        "profiles": profiles,
+        "segments": names.len(),
+        "instructions_per_event": null,
+        "rss_mib": rss_mib(),
+    }))
+}
+
+fn append(log: &dyn EventLog, batch: Batch) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    runtime.block_on(log.append(0, batch)).map_err(|error| Failure::new(error.to_string(), ""))?;
+    Ok(())
+}
+
+fn fill(log: &dyn EventLog, events: u64, profiles: u64, now: Timestamp) -> Result<(), Failure> {
+    let rng = SeededRng::new(42);
+    let mut batch = Batch::with_capacity(1 << 20);
+    for n in 0..events {
+        // One in twenty was sent before.
+        let id = if rng.below(20) == 0 { n.saturating_sub(rng.below(5000)) } else { n };
+        let person = ((rng.below(1 << 32) as f64 / (1u64 << 32) as f64).powf(2.5) * profiles as f64) as u64;
+        let mut draw = rng.below(90);
+        let name = EVENTS.iter().find(|(_, weight)| {
+            let found = draw < *weight;
+            draw = draw.saturating_sub(*weight);
+            found
+        });
+        let name = name.map_or("Page Viewed", |(name, _)| *name);
+        let body = format!(
+            r#"{{"type":"track","event":"{name}","messageId":"m-{id:012}","userId":"u-{person:08}","anonymousId":"a-{person:08}","properties":{{"category":"cat{:02}","revenue":{}.{:02},"currency":"EUR","product_id":"sku-{:05}","quantity":1,"list":"Recommended for you"}},"context":{{"library":{{"name":"analytics.js","version":"3.0.1"}},"page":{{"url":"https://shop.example/products/{:05}","path":"/products","referrer":"https://shop.example/","title":"A product"}},"userAgent":"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36","locale":"de-DE","timezone":"Europe/Berlin","pad":"{}"}}}}"#,
+            rng.below(40),
+            rng.below(200),
+            rng.below(100),
+            rng.below(99_999),
+            rng.below(99_999),
+            "x".repeat(150),
+        );
+        let at = now.minus(((events - n) as f64 / events as f64 * 180.0 * 86_400_000.0) as i64);
+        let record = EventRecord {
+            workspace: WorkspaceId(1),
+            source: 1,
+            for_ever: false,
+            received_at: at,
+            timestamp: at,
+            sent_at: None,
+            json: &body,
+        };
+        batch
+            .push_with(Kind::Event, |out| record.encode(out))
+            .map_err(|error| Failure::new(error.to_string(), ""))?;
+        if batch.len() >= 1000 {
+            append(log, std::mem::replace(&mut batch, Batch::with_capacity(1 << 20)))?;
+        }
+    }
+    append(log, batch)
+}
+
+/// Fifty segments over the events, of the shapes that marketers use.
+fn segments() -> Vec<(String, String)> {
+    (0..50u32)
+        .map(|n| {
+            let days = [7, 14, 30, 60, 90][(n % 5) as usize];
+            let k = n / 10 + 1;
+            let text = match n % 10 {
+                0 => format!(r#"count("Order Completed") >= {k} within {days} days"#),
+                1 => format!(r#"count("Product Viewed" where category = "cat{n:02}") >= 2 within {days} days"#),
+                2 => format!(r#"sum("Order Completed", revenue) > {} within {days} days"#, k * 100),
+                3 => format!(r#"last("Product Added") within {days} days"#),
+                4 => format!(r#"count("Order Completed") >= 1 and count(any event) = 0 within {days} days"#),
+                5 => format!(r#"first("Order Completed") within {days} days"#),
+                6 => format!(r#"count("Email Clicked") >= {k} within {days} days"#),
+                7 => format!(r#""Product Added" within {days} days then no "Order Completed""#),
+                8 => format!(r#"count("Signed In") >= {k} within {days} days and not (count("Order Completed") >= 1)"#),
+                _ => format!(r#"count("Email Opened") >= {k} within {days} days"#),
+            };
+            (format!("segment-{n:02}"), text)
+        })
+        .collect()
+}
+
+/// Resident memory of this process, where the system says it.
+fn rss_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib / 1024)
+}

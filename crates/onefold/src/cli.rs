@@ -1,0 +1,297 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Collect, unify and use what is known of customers, under their consent.
+#[derive(Debug, Parser)]
+#[command(name = "onefold", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// The data folder.
+    #[arg(long, global = true, value_name = "DIR", env = "ONEFOLD_DATA", default_value = "./onefold-data")]
+    pub data: PathBuf,
+    /// A settings file; see config.default.toml.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// table on a terminal, json in a pipe, if not said.
+    #[arg(long, global = true, value_name = "table|json|ndjson")]
+    pub format: Option<crate::output::Format>,
+    /// The same as --format json.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The workspace.
+    #[arg(long, global = true, value_name = "NAME", default_value = "default")]
+    pub workspace: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server.
+    Serve {
+        /// Where to listen.
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: Option<String>,
+        /// Which parts run here; all others than `all` need PostgreSQL and Kafka.
+        #[arg(long, default_value = "all", value_name = "all|edge|pipeline|activate|lake")]
+        role: String,
+    },
+    /// Run the main job on the shipped real data, print the result, and end.
+    Demo {
+        /// Keep serving afterwards.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Workspaces.
+    #[command(subcommand)]
+    Workspace(Workspace),
+    /// Where events come from.
+    #[command(subcommand)]
+    Source(Source),
+    /// Import files.
+    Import(Import),
+    /// People.
+    #[command(subcommand)]
+    Profile(Profile),
+    /// Audiences.
+    #[command(subcommand)]
+    Segment(Segment),
+    /// Computed traits.
+    #[command(subcommand)]
+    Computed(Computed),
+    /// Objects beside people: product, store, campaign, ticket, …
+    #[command(subcommand)]
+    Object(Object),
+    /// Identity rules, time zone, what silence about consent means.
+    #[command(subcommand)]
+    Settings(SettingsCommand),
+    /// What leaves the house.
+    #[command(subcommand)]
+    Destination(Destination),
+    /// Events that were refused.
+    #[command(subcommand)]
+    Deadletter(Deadletter),
+    /// How the workspace stands.
+    Stats,
+    /// Every trait and property seen.
+    Properties,
+    /// What a person should look at: refused merges, clusters at their bound.
+    Alarms,
+    /// The log.
+    #[command(subcommand)]
+    Log(Log),
+    /// Make derived state anew from the log.
+    Rebuild,
+    /// Measure.
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Workspace {
+    /// Make a workspace.
+    Add { name: String },
+    /// The workspaces.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Source {
+    /// Make a source; prints its write key, this once.
+    Add {
+        name: String,
+        /// http, webhook, import, …
+        #[arg(long, default_value = "http")]
+        kind: String,
+        /// JSON: for webhooks the mapping.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// The sources.
+    List,
+    /// A source.
+    Show { name: String },
+    /// Take no events from a source, until it is paused with --resume.
+    Pause {
+        name: String,
+        #[arg(long)]
+        resume: bool,
+    },
+    /// Revoke a source's write key and print a new one.
+    Key { name: String },
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// Files, or patterns with * and ?.
+    #[arg(required = true)]
+    pub files: Vec<String>,
+    /// The source; it is made where it is not there.
+    #[arg(long)]
+    pub source: String,
+    /// How columns become events (TOML); without it a mapping is guessed and shown.
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+    /// Show the mapping and the first events, and import nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Use a guessed mapping without asking.
+    #[arg(long)]
+    pub yes: bool,
+    /// Move all times so that the last event is now; for demonstrations.
+    #[arg(long)]
+    pub shift_to_now: bool,
+    /// Skip files that were imported wholly before; rows never enter twice in any case.
+    #[arg(long)]
+    pub incremental: bool,
+    /// Answer when all is in the log, not when all profiles are up to date.
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Profile {
+    /// A profile, by any identifier.
+    Show {
+        identifier: String,
+        /// With its newest events and the history of its traits.
+        #[arg(long)]
+        explain: bool,
+    },
+    /// Profiles in the order of their ids.
+    List {
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        #[arg(long)]
+        after: Option<String>,
+    },
+    /// Say that two identifiers are one person.
+    Merge { a: String, b: String },
+    /// Say that two identifiers are two people; with one alone: it and everybody it is joined with.
+    Unmerge { a: String, b: Option<String> },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Segment {
+    /// Define a segment from a JSON file (`-`: standard input), or from --name and --text.
+    Set {
+        file: Option<PathBuf>,
+        #[arg(long, requires = "text", conflicts_with = "file")]
+        name: Option<String>,
+        #[arg(long, requires = "name")]
+        text: Option<String>,
+    },
+    /// The segments.
+    List,
+    /// How many are in.
+    Count { name: String },
+    /// Who is in, a profile a line.
+    Members { name: String },
+    /// Why a person is in, or is not.
+    Explain { name: String, identifier: String },
+    /// Count a condition without making it a segment.
+    Preview { text: String },
+    /// End a segment.
+    Remove { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Computed {
+    /// Define a computed trait from a JSON file (`-`: standard input).
+    Set { file: PathBuf },
+    /// The computed traits.
+    List,
+    /// End a computed trait.
+    Remove { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Object {
+    /// Define an object type from a JSON file (`-`: standard input).
+    Set { file: PathBuf },
+    /// The object types, or the objects of one.
+    List { kind: Option<String> },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SettingsCommand {
+    /// The settings.
+    Show,
+    /// Change settings from a JSON file (`-`: standard input); what is left out stays.
+    Set { file: PathBuf },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Destination {
+    /// Set up a destination from a JSON file (`-`: standard input).
+    Set { file: PathBuf },
+    /// The destinations.
+    List,
+    /// Try a destination, without anybody's data.
+    Test { name: String },
+    /// Send all current members of its segments again.
+    Sync { name: String },
+    /// What became of its deliveries.
+    Receipts { name: String },
+    /// Put dead deliveries back.
+    Replay {
+        name: String,
+        #[arg(long)]
+        from: String,
+        #[arg(long)]
+        to: String,
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// End a destination.
+    Remove { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Deadletter {
+    /// The newest.
+    List {
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// One, with what came.
+    Show { id: String },
+    /// Try all that wait again.
+    Retry,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Log {
+    /// Accepted events, one a line.
+    Dump {
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+    },
+    /// Read every block and check it.
+    Verify,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Durable ingest over HTTP, beside a server that only reads and writes.
+    Ingest {
+        /// Seconds for each of the four runs.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
+    /// The whole pipeline: parse, dedupe, identity, fold, 50 live segments, commit.
+    Pipeline {
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u64,
+        #[arg(long, default_value_t = 100_000)]
+        profiles: u64,
+    },
+}

@@ -1,0 +1,178 @@
+//! How commands reach the API: of the server that runs on the data folder, or, where none does, of an app in this
+//! process, by the same router. So every command works either way, and says the same.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Method, Request, StatusCode, header},
+};
+use http_body_util::BodyExt as _;
+use onefold_server::App;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use crate::{Failure, settings::Settings, wiring};
+
+/// The file by which a running server is found.
+pub const SERVER_FILE: &str = "server.json";
+
+/// What stands in it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Running {
+    /// Where it listens: `http://127.0.0.1:8080`.
+    pub url: String,
+    /// Its process.
+    pub pid: u32,
+}
+
+/// A way to the API.
+pub struct Client {
+    way: Way,
+    token: String,
+    workspace: String,
+}
+
+enum Way {
+    Server { http: reqwest::Client, url: String },
+    Here { router: Router, app: Arc<App> },
+}
+
+/// An answer.
+pub struct Answer {
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Result<Value, Failure> {
+        serde_json::from_slice(&self.body).map_err(|error| Failure::new(format!("the answer is no JSON: {error}"), ""))
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl Client {
+    /// Finds the server of the data folder, or starts the app here.
+    pub async fn open(settings: &Settings, workspace: &str) -> Result<Client, Failure> {
+        if let Some(client) = Client::of_server(&settings.data, workspace).await? {
+            return Ok(client);
+        }
+        let settings = settings.clone();
+        let runtime = tokio::runtime::Handle::current();
+        let app = tokio::task::spawn_blocking(move || {
+            let _guard = runtime.enter();
+            wiring::start(&settings).map(|app| (app, wiring::token(&settings.data)))
+        })
+        .await
+        .map_err(|error| Failure::new(error.to_string(), ""))??;
+        let (app, token) = app;
+        let router = onefold_server::router(&app);
+        Ok(Client { way: Way::Here { router, app }, token: token?, workspace: workspace.to_owned() })
+    }
+
+    /// The client of a server that runs on `folder`, if one does.
+    pub async fn of_server(folder: &Path, workspace: &str) -> Result<Option<Client>, Failure> {
+        let Ok(text) = fs::read(folder.join(SERVER_FILE)) else { return Ok(None) };
+        let Ok(running) = serde_json::from_slice::<Running>(&text) else { return Ok(None) };
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(2))
+            .build()
+            .map_err(|error| Failure::new(error.to_string(), ""))?;
+        // A server that was killed leaves its file behind.
+        let alive = http.get(format!("{}/healthz", running.url)).timeout(Duration::from_secs(5)).send().await;
+        if !alive.is_ok_and(|answer| answer.status().is_success()) {
+            return Ok(None);
+        }
+        let token = wiring::token(folder)?;
+        Ok(Some(Client { way: Way::Server { http, url: running.url }, token, workspace: workspace.to_owned() }))
+    }
+
+    /// Calls the API. An error of the API becomes a failure with its cause and cure.
+    pub async fn call(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, Failure> {
+        let (status, body) = self.raw(method, path, body).await?;
+        if status.is_success() {
+            return Ok(Answer { body });
+        }
+        let error: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
+        let cause = match text("message") {
+            message if message.is_empty() => format!("the server answered {status}: {}", String::from_utf8_lossy(&body)),
+            message => message,
+        };
+        Err(Failure::new(cause, text("cure")))
+    }
+
+    async fn raw(&self, method: Method, path: &str, body: Vec<u8>) -> Result<(StatusCode, Vec<u8>), Failure> {
+        let failed = |error: String| {
+            Failure::new(format!("the server did not answer: {error}"), "look whether it still runs, and into its log")
+        };
+        match &self.way {
+            Way::Server { http, url } => {
+                let answer = http
+                    .request(method, format!("{url}{path}"))
+                    .bearer_auth(&self.token)
+                    .header("onefold-workspace", &self.workspace)
+                    .header(header::CONTENT_TYPE, "application/json")
+                    .body(body)
+                    .send()
+                    .await
+                    .map_err(|error| failed(error.to_string()))?;
+                let status = answer.status();
+                let body = answer.bytes().await.map_err(|error| failed(error.to_string()))?;
+                Ok((status, body.to_vec()))
+            }
+            Way::Here { router, .. } => {
+                let request = Request::builder()
+                    .method(method)
+                    .uri(path)
+                    .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+                    .header("onefold-workspace", &self.workspace)
+                    .header(header::CONTENT_TYPE, "application/json")
+                    .body(Body::from(body))
+                    .map_err(|error| failed(error.to_string()))?;
+                let answer = router.clone().oneshot(request).await.map_err(|error| failed(error.to_string()))?;
+                let status = answer.status();
+                let body = answer.into_body().collect().await.map_err(|error| failed(error.to_string()))?;
+                Ok((status, body.to_bytes().to_vec()))
+            }
+        }
+    }
+
+    /// GET, as JSON.
+    pub async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.call(Method::GET, path, vec![]).await?.json()
+    }
+
+    /// Another method with a JSON body, as JSON.
+    pub async fn send(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.call(method, path, body.to_string().into_bytes()).await?.json()
+    }
+
+    /// Lets deliveries that are due go out, where the app is here, and stops it.
+    pub async fn close(self) -> Result<(), Failure> {
+        if let Way::Here { app, .. } = self.way {
+            app.stop().await;
+        }
+        Ok(())
+    }
+}
+
+/// A path segment of a URL.
+pub fn segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}

@@ -1,0 +1,249 @@
+//! The commands: each says what it wants of the API and prints the answer.
+
+mod import;
+
+use std::path::Path;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+pub use import::{ImportJob, ImportReport, wait_applied};
+
+use crate::{
+    Failure,
+    cli::{self, Cli, Command, Common},
+    client::{Client, segment},
+    output::{self, Format},
+    serve,
+    settings::Settings,
+};
+
+/// Carries out a command line.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    let mut settings = Settings::read(&cli.common)?;
+    telemetry(&settings, matches!(cli.command, Command::Serve { .. }));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async move {
+        match cli.command {
+            Command::Serve { listen, role } => {
+                if role != "all" {
+                    let cause = format!("the role {role:?} needs PostgreSQL and Kafka, and this version has no Kafka log");
+                    return Err(Failure::new(cause, "leave --role out: one process does everything"));
+                }
+                settings.server.listen = listen.unwrap_or(settings.server.listen);
+                serve::serve(&settings, serve::asked_to_stop()).await
+            }
+            Command::Demo { keep } => crate::demo::run(&cli.common, &settings, keep).await,
+            Command::Bench(bench) => crate::bench::run(&cli.common, bench).await,
+            command => {
+                let client = Client::open(&settings, &cli.common.workspace).await?;
+                let result = with_client(&cli.common, &client, command).await;
+                client.close().await?;
+                result
+            }
+        }
+    })
+}
+
+fn telemetry(settings: &Settings, server: bool) {
+    use tracing_subscriber::EnvFilter;
+    // A command at the shell speaks for itself; what the engine says matters there only when it warns.
+    let filter = if server { settings.telemetry.log.as_str() } else { "error" };
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| filter.to_owned());
+    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr);
+    let installed = if settings.telemetry.format == "json" { builder.json().try_init() } else { builder.try_init() };
+    if let Err(error) = installed {
+        eprintln!("onefold: no log is written: {error}");
+    }
+}
+
+async fn with_client(common: &Common, client: &Client, command: Command) -> Result<(), Failure> {
+    let print = |value: Value| output::print(common, &value);
+    match command {
+        Command::Workspace(cli::Workspace::Add { name }) => {
+            print(client.send(Method::POST, "/api/v1/workspaces", &json!({ "name": name })).await?)
+        }
+        Command::Workspace(cli::Workspace::List) => print(client.get("/api/v1/workspaces").await?),
+        Command::Source(command) => source(common, client, command).await,
+        Command::Import(args) => import::run(common, client, args).await,
+        Command::Profile(command) => profile(common, client, command).await,
+        Command::Segment(command) => segments(common, client, command).await,
+        Command::Computed(command) => match command {
+            cli::Computed::Set { file } => print(client.send(Method::PUT, "/api/v1/computed", &read(&file)?).await?),
+            cli::Computed::List => print(client.get("/api/v1/computed").await?),
+            cli::Computed::Remove { name } => print(remove(client, "computed", &name).await?),
+        },
+        Command::Object(cli::Object::Set { file }) => {
+            print(client.send(Method::PUT, "/api/v1/object-types", &read(&file)?).await?)
+        }
+        Command::Object(cli::Object::List { kind: None }) => print(client.get("/api/v1/object-types").await?),
+        Command::Object(cli::Object::List { kind: Some(kind) }) => {
+            print(client.get(&format!("/api/v1/objects/{}", segment(&kind))).await?)
+        }
+        Command::Settings(cli::SettingsCommand::Show) => print(client.get("/api/v1/settings").await?),
+        Command::Settings(cli::SettingsCommand::Set { file }) => {
+            print(client.send(Method::PATCH, "/api/v1/settings", &read(&file)?).await?)
+        }
+        Command::Destination(command) => destination(common, client, command).await,
+        Command::Deadletter(command) => match command {
+            cli::Deadletter::List { limit } => print(client.get(&format!("/api/v1/dead-letters?limit={limit}")).await?),
+            cli::Deadletter::Show { id } => print(client.get(&format!("/api/v1/dead-letters/{}", segment(&id))).await?),
+            cli::Deadletter::Retry => print(client.send(Method::POST, "/api/v1/dead-letters/retry", &json!({})).await?),
+        },
+        Command::Stats => print(client.get("/api/v1/stats").await?),
+        Command::Properties => print(client.get("/api/v1/properties").await?),
+        Command::Alarms => print(client.get("/api/v1/alarms").await?),
+        Command::Log(cli::Log::Dump { from }) => dump(client, from).await,
+        Command::Log(cli::Log::Verify) => {
+            let verified = client.send(Method::POST, "/api/v1/log/verify", &json!({})).await?;
+            let whole = verified["whole"] == json!(true);
+            print(verified)?;
+            let cure = "restore log.db from a backup; what it held elsewhere can be exported from state";
+            if whole { Ok(()) } else { Err(Failure::new("the log is damaged", cure)) }
+        }
+        Command::Rebuild => print(client.send(Method::POST, "/api/v1/rebuild", &json!({})).await?),
+        Command::Serve { .. } | Command::Demo { .. } | Command::Bench(_) => Ok(()),
+    }
+}
+
+/// A definition from a file, or from standard input (`-`).
+fn read(path: &Path) -> Result<Value, Failure> {
+    let text = if path == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())?
+    } else {
+        std::fs::read_to_string(path).map_err(|error| {
+            Failure::new(format!("{} cannot be read: {error}", path.display()), "give the path of a JSON file, or -")
+        })?
+    };
+    serde_json::from_str(&text)
+        .map_err(|error| Failure::new(format!("{} is no JSON: {error}", path.display()), "correct it at that place"))
+}
+
+async fn remove(client: &Client, kind: &str, name: &str) -> Result<Value, Failure> {
+    client.call(Method::DELETE, &format!("/api/v1/{kind}/{}", segment(name)), vec![]).await?.json()
+}
+
+async fn source(common: &Common, client: &Client, command: cli::Source) -> Result<(), Failure> {
+    let answer = match command {
+        cli::Source::Add { name, kind, config } => {
+            let config = config.as_deref().map(read).transpose()?;
+            let body = json!({ "name": name, "kind": kind, "config": config });
+            client.send(Method::POST, "/api/v1/sources", &body).await?
+        }
+        cli::Source::List => client.get("/api/v1/sources").await?,
+        cli::Source::Show { name } => {
+            let all = client.get("/api/v1/sources").await?;
+            let one = all.as_array().into_iter().flatten().find(|source| source["name"] == json!(name)).cloned();
+            one.ok_or_else(|| Failure::new(format!("there is no source {name:?}"), "list them with `onefold source list`"))?
+        }
+        cli::Source::Pause { name, resume } => {
+            let path = format!("/api/v1/sources/{}", segment(&name));
+            client.send(Method::PATCH, &path, &json!({ "enabled": resume })).await?
+        }
+        cli::Source::Key { name } => {
+            client.send(Method::POST, &format!("/api/v1/sources/{}/key", segment(&name)), &json!({})).await?
+        }
+    };
+    output::print(common, &answer)
+}
+
+async fn profile(common: &Common, client: &Client, command: cli::Profile) -> Result<(), Failure> {
+    let answer = match command {
+        cli::Profile::Show { identifier, explain } => {
+            let path = format!("/api/v1/profiles/{}", segment(&identifier));
+            let mut profile = client.get(&path).await?;
+            if explain {
+                profile["timeline"] = client.get(&format!("{path}/timeline?limit=20")).await?;
+            }
+            profile
+        }
+        cli::Profile::List { limit, after } => {
+            let after = after.map(|after| format!("&after={}", segment(&after))).unwrap_or_default();
+            client.get(&format!("/api/v1/profiles?limit={limit}{after}")).await?
+        }
+        cli::Profile::Merge { a, b } => {
+            client.send(Method::POST, "/api/v1/profiles/merge", &json!({ "a": a, "b": b })).await?
+        }
+        cli::Profile::Unmerge { a, b } => {
+            client.send(Method::POST, "/api/v1/profiles/unmerge", &json!({ "a": a, "b": b })).await?
+        }
+    };
+    output::print(common, &answer)
+}
+
+async fn segments(common: &Common, client: &Client, command: cli::Segment) -> Result<(), Failure> {
+    let answer = match command {
+        cli::Segment::Set { file, name, text } => {
+            let definition = match (file, name, text) {
+                (Some(file), ..) => read(&file)?,
+                (None, Some(name), Some(text)) => json!({ "name": name, "condition": text }),
+                _ => return Err(Failure::new("no definition is given", "give a JSON file, or --name and --text")),
+            };
+            client.send(Method::PUT, "/api/v1/segments", &definition).await?
+        }
+        cli::Segment::List => client.get("/api/v1/segments").await?,
+        cli::Segment::Count { name } => client.get(&format!("/api/v1/segments/{}/count", segment(&name))).await?,
+        cli::Segment::Members { name } => return members(common, client, &name).await,
+        cli::Segment::Explain { name, identifier } => {
+            let path = format!("/api/v1/segments/{}/explain?identifier={}", segment(&name), segment(&identifier));
+            client.get(&path).await?
+        }
+        cli::Segment::Preview { text } => {
+            client.send(Method::POST, "/api/v1/segments/preview", &json!({ "text": text })).await?
+        }
+        cli::Segment::Remove { name } => remove(client, "segments", &name).await?,
+    };
+    output::print(common, &answer)
+}
+
+async fn members(common: &Common, client: &Client, name: &str) -> Result<(), Failure> {
+    const PAGE: usize = 5000;
+    let mut after = String::new();
+    loop {
+        let path = format!("/api/v1/segments/{}/members?limit={PAGE}{after}", segment(name));
+        let page = client.call(Method::GET, &path, vec![]).await?.text();
+        let last = page.lines().last().and_then(|line| serde_json::from_str::<Value>(line).ok());
+        if common.format() == Format::Table {
+            let items: Vec<Value> = page.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            output::raw(&format!("{}\n", output::table(&items)))?;
+        } else {
+            output::raw(&page)?;
+        }
+        match last.as_ref().and_then(|last| last["id"].as_str()) {
+            Some(id) if page.lines().count() == PAGE => after = format!("&after={id}"),
+            _ => return Ok(()),
+        }
+    }
+}
+
+async fn destination(common: &Common, client: &Client, command: cli::Destination) -> Result<(), Failure> {
+    let path = |name: &str, what: &str| format!("/api/v1/destinations/{}/{what}", segment(name));
+    let answer = match command {
+        cli::Destination::Set { file } => client.send(Method::PUT, "/api/v1/destinations", &read(&file)?).await?,
+        cli::Destination::List => client.get("/api/v1/destinations").await?,
+        cli::Destination::Test { name } => client.send(Method::POST, &path(&name, "test"), &json!({})).await?,
+        cli::Destination::Sync { name } => client.send(Method::POST, &path(&name, "sync"), &json!({})).await?,
+        cli::Destination::Receipts { name } => client.get(&path(&name, "receipts")).await?,
+        cli::Destination::Replay { name, from, to, dry_run } => {
+            let query = format!("replay?from={}&to={}&dry_run={dry_run}", segment(&from), segment(&to));
+            client.send(Method::POST, &path(&name, &query), &json!({})).await?
+        }
+        cli::Destination::Remove { name } => remove(client, "destinations", &name).await?,
+    };
+    output::print(common, &answer)
+}
+
+async fn dump(client: &Client, mut from: u64) -> Result<(), Failure> {
+    loop {
+        let page = client.call(Method::GET, &format!("/api/v1/log/records?from={from}"), vec![]).await?.text();
+        let (records, last) = page.trim_end().rsplit_once('\n').unwrap_or(("", page.trim_end()));
+        if !records.is_empty() {
+            output::raw(&format!("{records}\n"))?;
+        }
+        let next = serde_json::from_str::<Value>(last).ok().and_then(|last| last["next_offset"].as_u64());
+        match next {
+            Some(next) if next > from => from = next,
+            _ => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The server: listens, ticks, and stops in good order.
+
+use std::{fs, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use onefold_server::App;
+use tokio::net::TcpListener;
+
+use crate::{
+    Failure,
+    client::{Running, SERVER_FILE},
+    settings::Settings,
+    wiring,
+};
+
+/// How often timers look at the clock.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A server that runs.
+pub struct Server {
+    /// Its app.
+    pub app: Arc<App>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    file: std::path::PathBuf,
+    stop: tokio::sync::watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+    grace: Duration,
+}
+
+impl Server {
+    /// Starts the server.
+    pub async fn start(settings: &Settings) -> Result<Server, Failure> {
+        let theirs = settings.clone();
+        let runtime = tokio::runtime::Handle::current();
+        let app = tokio::task::spawn_blocking(move || {
+            let _guard = runtime.enter();
+            wiring::start(&theirs)
+        })
+        .await
+        .map_err(|error| Failure::new(error.to_string(), ""))??;
+        let listener = TcpListener::bind(&settings.server.listen).await.map_err(|error| {
+            let cause = format!("cannot listen on {}: {error}", settings.server.listen);
+            Failure::new(cause, "choose another address with --listen")
+        })?;
+        let address = listener.local_addr()?;
+        let running = Running { url: format!("http://{address}"), pid: std::process::id() };
+        let file = settings.data.join(SERVER_FILE);
+        fs::write(&file, serde_json::to_vec(&running).unwrap_or_default())?;
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let router = onefold_server::router(&app);
+        let mut stopping = stopped.clone();
+        let shutdown = async move {
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        let task = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(shutdown).await {
+                tracing::error!(%error, "the server ended");
+            }
+        });
+        tokio::spawn(tick(app.clone(), stopped));
+        tracing::info!(%address, data = %settings.data.display(), "listening");
+        let grace = Duration::from_secs(settings.server.grace_s);
+        Ok(Server { app, address, file, stop, task, grace })
+    }
+
+    /// Stops: takes no more requests, finishes those under way, then the pipeline and the deliveries.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        if tokio::time::timeout(self.grace, self.task).await.is_err() {
+            tracing::warn!("requests under way were cut off");
+        }
+        self.app.stop().await;
+        let _ = fs::remove_file(self.file);
+    }
+}
+
+async fn tick(app: Arc<App>, mut stopped: tokio::sync::watch::Receiver<bool>) {
+    let mut interval = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => app.tick(),
+            _ = stopped.changed() => return,
+        }
+    }
+}
+
+/// Serves until asked to stop.
+pub async fn serve(settings: &Settings, until: impl Future<Output = ()>) -> Result<(), Failure> {
+    let server = Server::start(settings).await?;
+    eprintln!("onefold listens on http://{}", server.address);
+    until.await;
+    tracing::info!("stopping");
+    server.stop().await;
+    Ok(())
+}
+
+/// Ends when the process is asked to: Ctrl-C or SIGTERM.
+pub async fn asked_to_stop() {
+    #[cfg(unix)]
+    {
+        let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+        if let Ok(mut terminate) = terminate {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

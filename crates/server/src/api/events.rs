@@ -1,0 +1,65 @@
+//! Live events, as server-sent events.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    extract::State,
+    response::{
+        Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use futures_util::stream::{self, Stream, StreamExt};
+use onefold_log::Kind;
+use onefold_model::event::{EventRecord, view};
+
+use crate::{ApiError, App, caller::Caller};
+
+/// Events shown of one look at the log; a reader who is slower misses some, and is told how many.
+const SHOWN_AT_ONCE: usize = 200;
+
+/// Events as they enter, as server-sent events: `event: accepted` with the event, `event: missed` with a number.
+#[utoipa::path(get, path = "/api/v1/stream", responses((status = 200, body = String, content_type = "text/event-stream")))]
+pub async fn stream(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+    let partition = access.workspace.partition(app.log.partitions());
+    let watch = app.log.watch(partition);
+    let start = app.log.end(partition)?;
+    let looks = stream::unfold((app, watch, start), move |(app, mut watch, next)| async move {
+        loop {
+            let end = *watch.borrow_and_update();
+            if end > next {
+                let events = look(&app, partition, access.workspace, next, end).await;
+                return Some((events, (app, watch, end)));
+            }
+            watch.changed().await.ok()?;
+        }
+    });
+    let events = looks.flat_map(stream::iter).map(Ok);
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+}
+
+async fn look(app: &Arc<App>, partition: u32, workspace: onefold_model::WorkspaceId, from: u64, to: u64) -> Vec<Event> {
+    let log = app.log.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let first = from.max(to.saturating_sub(SHOWN_AT_ONCE as u64));
+        let mut events = vec![];
+        if first > from {
+            events.push(Event::default().event("missed").data((first - from).to_string()));
+        }
+        for record in log.read(partition, first, 1 << 20).unwrap_or_default().iter().flat_map(|block| block.records()) {
+            if record.kind != Kind::Event || record.erased || !(first..to).contains(&record.offset) {
+                continue;
+            }
+            if let Ok(event) = EventRecord::decode(record.payload)
+                && event.workspace == workspace
+            {
+                events.push(Event::default().event("accepted").id(record.offset.to_string()).data(view::render(&event)));
+            }
+        }
+        events
+    });
+    read.await.unwrap_or_default()
+}

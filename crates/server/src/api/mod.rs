@@ -1,0 +1,147 @@
+//! The API under `/api/v1`: what the console and the CLI do, for programs.
+//!
+//! One file per kind of thing. Every operation is described where it stands, and `/api/openapi.json` is made from that.
+
+pub mod computed;
+pub mod data;
+pub mod deadletters;
+pub mod destinations;
+pub mod docs;
+pub mod events;
+pub mod import;
+pub mod log;
+pub mod objects;
+pub mod profiles;
+pub mod segments;
+pub mod settings;
+pub mod sources;
+pub mod workspaces;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{
+    IntoParams, Modify, OpenApi, ToSchema,
+    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::App;
+
+/// The description's frame.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Onefold",
+        description = "Collect, unify and use what is known of customers, under their consent. Ingest is described in docs/ingest.md.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    modifiers(&Token),
+    security(("token" = []))
+)]
+struct Frame;
+
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        openapi.components.get_or_insert_default().add_security_scheme("token", scheme);
+    }
+}
+
+/// The routes and their description.
+pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
+    let (router, api) = OpenApiRouter::with_openapi(Frame::openapi())
+        .routes(routes!(workspaces::list, workspaces::add))
+        .routes(routes!(workspaces::stats))
+        .routes(routes!(sources::list, sources::add))
+        .routes(routes!(sources::change))
+        .routes(routes!(sources::rotate))
+        .routes(routes!(import::rows))
+        .routes(routes!(profiles::list))
+        .routes(routes!(profiles::show))
+        .routes(routes!(profiles::timeline))
+        .routes(routes!(profiles::merge))
+        .routes(routes!(profiles::unmerge))
+        .routes(routes!(segments::list, segments::set))
+        .routes(routes!(segments::show, segments::remove))
+        .routes(routes!(segments::count))
+        .routes(routes!(segments::members))
+        .routes(routes!(segments::explain))
+        .routes(routes!(segments::preview))
+        .routes(routes!(computed::list, computed::set))
+        .routes(routes!(computed::remove))
+        .routes(routes!(objects::types, objects::set_type))
+        .routes(routes!(objects::list))
+        .routes(routes!(settings::show, settings::set))
+        .routes(routes!(settings::consent))
+        .routes(routes!(destinations::list, destinations::set))
+        .routes(routes!(destinations::remove))
+        .routes(routes!(destinations::connectors))
+        .routes(routes!(destinations::test))
+        .routes(routes!(destinations::sync))
+        .routes(routes!(destinations::receipts))
+        .routes(routes!(destinations::replay))
+        .routes(routes!(deadletters::list))
+        .routes(routes!(deadletters::show))
+        .routes(routes!(deadletters::retry))
+        .routes(routes!(data::properties))
+        .routes(routes!(data::alarms))
+        .routes(routes!(events::stream))
+        .routes(routes!(log::records))
+        .routes(routes!(log::verify))
+        .routes(routes!(log::rebuild))
+        .with_state(app)
+        .split_for_parts();
+    (router.layer(DefaultBodyLimit::max(import::BODY_BYTES_MAX)), api)
+}
+
+/// A page of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Page {
+    /// Items after this one; absent: from the first.
+    pub after: Option<String>,
+    /// At most so many, 100 if not said, 10,000 at the most.
+    pub limit: Option<usize>,
+}
+
+impl Page {
+    /// The bound to use.
+    pub fn limit(&self) -> usize {
+        self.limit.unwrap_or(100).clamp(1, 10_000)
+    }
+}
+
+/// Done.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Done {
+    /// Always true; a failure is an error.
+    pub done: bool,
+}
+
+/// The answer of an operation that has nothing else to say.
+pub fn done() -> axum::Json<Done> {
+    axum::Json(Done { done: true })
+}
+
+/// A body of one JSON value a line.
+pub fn ndjson(lines: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response()
+}
+
+/// One JSON value a line.
+pub fn lines<T: Serialize>(items: &[T]) -> String {
+    items.iter().filter_map(|item| serde_json::to_string(item).ok()).fold(String::new(), |mut all, line| {
+        all.push_str(&line);
+        all.push('\n');
+        all
+    })
+}

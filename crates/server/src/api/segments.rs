@@ -1,0 +1,230 @@
+//! Segments: defined, counted, listed, explained, previewed.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    response::Response,
+};
+use onefold_model::{
+    Timestamp,
+    access::Access,
+    command::Command,
+    segment::{Definition, Explanation},
+};
+use onefold_pipeline::{
+    definitions::Workspace,
+    views::{self, SegmentView},
+};
+use onefold_state::Reader;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Page, lines, ndjson, profiles::find};
+use crate::{ApiError, App, caller::Caller};
+
+/// How many are in a segment.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Count {
+    /// The segment.
+    pub segment: String,
+    /// How many are in.
+    pub count: i64,
+    /// As of when.
+    pub as_of: String,
+}
+
+fn known(definitions: &Workspace, name: &str) -> Result<(), ApiError> {
+    match definitions.segments.contains_key(name) {
+        true => Ok(()),
+        false => Err(ApiError::not_found("segment", name, "list them with `onefold segment list`")),
+    }
+}
+
+/// The workspace's segments.
+#[utoipa::path(get, path = "/api/v1/segments", responses((status = 200, body = [SegmentView])))]
+pub async fn list(State(app): State<Arc<App>>, Caller(access): Caller) -> Result<Json<Vec<SegmentView>>, ApiError> {
+    app.read(move |app, reader| {
+        let definitions = app.definitions(reader, access.workspace)?;
+        Ok(Json(views::segments(reader, &access, &definitions)?))
+    })
+    .await
+}
+
+/// Define a segment, or define it anew. Answers when it is live: events before it are folded in and everybody is decided.
+#[utoipa::path(put, path = "/api/v1/segments", request_body = Object, responses((status = 200, body = SegmentView), (status = 400, body = ApiError)))]
+pub async fn set(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    body: axum::body::Bytes,
+) -> Result<Json<SegmentView>, ApiError> {
+    let definition: Definition = serde_json::from_slice(&body).map_err(|error| {
+        ApiError::bad_request("bad_segment", error.to_string(), "see docs/segments.md for the language")
+    })?;
+    let name = definition.name.clone();
+    let (theirs, wanted) = (access.clone(), definition.clone());
+    app.read(move |app, reader| {
+        let definitions = app.definitions(reader, theirs.workspace)?;
+        validate(&definitions, &wanted)
+    })
+    .await?;
+    app.command(&access, Command::SegmentSet(definition), true).await?;
+    one(&app, access, name).await
+}
+
+/// What is wrong with a definition, all of it.
+fn validate(definitions: &Workspace, definition: &Definition) -> Result<(), ApiError> {
+    let problems: Vec<String> =
+        definition.problems(definitions).into_iter().map(|problem| problem.to_string()).collect();
+    match problems.is_empty() {
+        true => Ok(()),
+        false => {
+            let cure = "correct the places named; docs/segments.md has the language";
+            Err(ApiError::bad_request("bad_segment", problems.join("; "), cure).with_problems(problems))
+        }
+    }
+}
+
+async fn one(app: &Arc<App>, access: Access, name: String) -> Result<Json<SegmentView>, ApiError> {
+    app.read(move |app, reader| {
+        let definitions = app.definitions(reader, access.workspace)?;
+        known(&definitions, &name)?;
+        let all = views::segments(reader, &access, &definitions)?;
+        let cure = "it was removed just now; define it anew";
+        all.into_iter().find(|view| view.name == name).map(Json).ok_or_else(|| ApiError::not_found("segment", &name, cure))
+    })
+    .await
+}
+
+/// A segment.
+#[utoipa::path(get, path = "/api/v1/segments/{name}", responses((status = 200, body = SegmentView)))]
+pub async fn show(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Path(name): Path<String>,
+) -> Result<Json<SegmentView>, ApiError> {
+    one(&app, access, name).await
+}
+
+/// End a segment: all members leave.
+#[utoipa::path(delete, path = "/api/v1/segments/{name}", responses((status = 200, body = super::Done)))]
+pub async fn remove(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Path(name): Path<String>,
+) -> Result<Json<super::Done>, ApiError> {
+    let Json(_) = one(&app, access.clone(), name.clone()).await?;
+    app.command(&access, Command::SegmentRemove(name), true).await?;
+    Ok(super::done())
+}
+
+/// How many are in a segment.
+#[utoipa::path(get, path = "/api/v1/segments/{name}/count", responses((status = 200, body = Count)))]
+pub async fn count(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Path(name): Path<String>,
+) -> Result<Json<Count>, ApiError> {
+    app.read(move |app, reader| {
+        let at = as_of(app, reader, &access)?;
+        if !views::is_segment(reader, &access, &name)? {
+            return Err(ApiError::not_found("segment", &name, "list them with `onefold segment list`"));
+        }
+        let count = views::tally(reader, &access, &format!("segment.{name}"))?;
+        Ok(Json(Count { segment: name, count, as_of: at.to_string() }))
+    })
+    .await
+}
+
+fn as_of(app: &App, reader: &mut dyn Reader, access: &Access) -> Result<Timestamp, ApiError> {
+    Ok(views::as_of(reader, access.workspace.partition(app.log.partitions()))?.1)
+}
+
+/// Who is in a segment, one JSON object a line, in the order of their ids.
+#[utoipa::path(get, path = "/api/v1/segments/{name}/members", params(Page), responses((status = 200, body = views::Member, content_type = "application/x-ndjson")))]
+pub async fn members(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Path(name): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<Response, ApiError> {
+    app.read(move |_, reader| {
+        if !views::is_segment(reader, &access, &name)? {
+            return Err(ApiError::not_found("segment", &name, "list them with `onefold segment list`"));
+        }
+        let after = page.after.as_deref().and_then(|after| after.parse().ok());
+        Ok(ndjson(lines(&views::members(reader, &access, &name, after, page.limit())?)))
+    })
+    .await
+}
+
+/// Whom to explain.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ExplainQuery {
+    /// Any identifier of the person.
+    pub identifier: String,
+}
+
+/// Why a person is in a segment, or is not.
+#[utoipa::path(get, path = "/api/v1/segments/{name}/explain", params(ExplainQuery), responses((status = 200, body = Object)))]
+pub async fn explain(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Path(name): Path<String>,
+    Query(query): Query<ExplainQuery>,
+) -> Result<Json<Explanation>, ApiError> {
+    app.read(move |app, reader| {
+        let definitions = app.definitions(reader, access.workspace)?;
+        known(&definitions, &name)?;
+        let id = find(reader, &access, &query.identifier)?;
+        let partition = access.workspace.partition(app.log.partitions());
+        views::explain(reader, &access, &definitions, partition, &name, id)?
+            .map(Json)
+            .ok_or_else(|| ApiError::unavailable(format!("the segment {name:?} is still being built")))
+    })
+    .await
+}
+
+/// A definition to try.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct Preview {
+    /// The condition as text.
+    pub text: String,
+}
+
+/// What a definition would give.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Previewed {
+    /// How many would be in.
+    pub count: u64,
+    /// As of when.
+    pub as_of: String,
+    /// Some of them.
+    pub sample: Vec<String>,
+}
+
+/// Count a definition without making it a segment. Reads the log where it asks for what is not kept.
+#[utoipa::path(post, path = "/api/v1/segments/preview", request_body = Preview, responses((status = 200, body = Previewed)))]
+pub async fn preview(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Json(preview): Json<Preview>,
+) -> Result<Json<Previewed>, ApiError> {
+    let condition = onefold_model::segment::text::parse(&preview.text)
+        .map_err(|error| ApiError::bad_request("bad_segment", error.to_string(), "see docs/segments.md"))?;
+    app.read(move |app, reader| {
+        let definitions = app.definitions(reader, access.workspace)?;
+        let previewed = onefold_pipeline::preview::preview(reader, &*app.log, &access, &definitions, &condition)?;
+        match previewed {
+            Ok(found) => Ok(Json(Previewed {
+                count: found.count,
+                as_of: found.as_of.to_string(),
+                sample: found.sample.iter().map(ToString::to_string).collect(),
+            })),
+            Err(error) => Err(ApiError::bad_request("bad_segment", error.to_string(), "see docs/segments.md")),
+        }
+    })
+    .await
+}

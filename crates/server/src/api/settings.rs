@@ -1,0 +1,107 @@
+//! The workspace's settings that the fold depends on: identity rules, time zone, what silence about consent means.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use onefold_model::{
+    command::{Command, IdentifierRef},
+    consent::{State as ConsentState, Unstated},
+    identity::Rules,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{ApiError, App, caller::Caller};
+
+/// The settings. In a change, what is left out stays as it is.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Kinds of identifier with priorities and limits; see docs/identity.md.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub identity_rules: Option<Rules>,
+    /// `deny` or `allow`: what a person who has said nothing allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub consent_default: Option<Unstated>,
+    /// IANA name, for calendar days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+}
+
+/// The workspace's settings.
+#[utoipa::path(get, path = "/api/v1/settings", responses((status = 200, body = Settings)))]
+pub async fn show(State(app): State<Arc<App>>, Caller(access): Caller) -> Result<Json<Settings>, ApiError> {
+    app.read(move |app, reader| {
+        let definitions = app.definitions(reader, access.workspace)?;
+        Ok(Json(Settings {
+            time_zone: definitions.time_zone.iana_name().map(str::to_owned),
+            consent_default: Some(definitions.unstated),
+            identity_rules: Some(definitions.rules),
+        }))
+    })
+    .await
+}
+
+/// Change settings.
+#[utoipa::path(patch, path = "/api/v1/settings", request_body = Settings, responses((status = 200, body = super::Done)))]
+pub async fn set(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Json(settings): Json<Settings>,
+) -> Result<Json<super::Done>, ApiError> {
+    if let Some(name) = &settings.time_zone {
+        onefold_pipeline::definitions::time_zone(name).map_err(|_| {
+            ApiError::bad_request("bad_time_zone", format!("{name:?} is no time zone"), "give an IANA name: Europe/Berlin")
+        })?;
+    }
+    if let Some(rules) = settings.identity_rules {
+        let problems = rules.problems();
+        if !problems.is_empty() {
+            let cure = "correct the places named; docs/identity.md has the rules";
+            return Err(ApiError::bad_request("bad_rules", problems.join("; "), cure).with_problems(problems));
+        }
+        app.command(&access, Command::IdentityRules(rules), true).await?;
+    }
+    if let Some(unstated) = settings.consent_default {
+        app.command(&access, Command::ConsentDefault(unstated), true).await?;
+    }
+    if let Some(name) = settings.time_zone {
+        app.command(&access, Command::TimeZone(name), true).await?;
+    }
+    Ok(super::done())
+}
+
+/// A consent by an operator, who has the proof.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct OperatorConsent {
+    /// Kind of the person's identifier.
+    pub kind: String,
+    /// Its value.
+    pub value: String,
+    /// For which purpose.
+    pub purpose: String,
+    /// By which channel; absent: all.
+    #[serde(default)]
+    pub channel: Option<String>,
+    /// `granted` or `denied`.
+    #[schema(value_type = String)]
+    pub state: ConsentState,
+}
+
+/// Enter a consent for a person.
+#[utoipa::path(post, path = "/api/v1/consents", request_body = OperatorConsent, responses((status = 200, body = super::Done)))]
+pub async fn consent(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Json(given): Json<OperatorConsent>,
+) -> Result<Json<super::Done>, ApiError> {
+    let subject = IdentifierRef { kind: given.kind, value: given.value };
+    let (theirs, text) = (access.clone(), format!("{}:{}", subject.kind, subject.value));
+    app.read(move |_, reader| super::profiles::find(reader, &theirs, &text)).await?;
+    let command =
+        Command::Consent { subject, purpose: given.purpose, channel: given.channel, state: given.state };
+    app.command(&access, command, false).await?;
+    Ok(super::done())
+}

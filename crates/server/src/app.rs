@@ -1,0 +1,439 @@
+//! The parts of a running Onefold, and how they are put together.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use onefold_activate::{Context, Deliverer, Egress, Handle, Registry};
+use onefold_log::EventLog;
+use onefold_model::{
+    Clock, Rng, Timestamp, WorkspaceId,
+    access::{Access, Caller, Purpose},
+    rng,
+};
+use onefold_pipeline::{Pipeline, definitions::Workspace};
+use onefold_state::{Reader, Row, Scan, StateStore, Value, schema};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use crate::{
+    deadletters::KeptLetters,
+    error::ApiError,
+    ingest::{Ingest, IngestSettings, Limiter, Mapping, Meters, Source, Sources, sources::KeyHash},
+    permission::ConsentOfProfile,
+};
+
+/// What the parts are made of: components, handed in.
+pub struct Components {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// The state.
+    pub store: Arc<dyn StateStore>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness for keys and ids.
+    pub rng: Arc<dyn Rng>,
+}
+
+/// How the parts behave: values.
+#[derive(Debug, Clone)]
+pub struct AppSettings {
+    /// The data folder; destinations' files go below it.
+    pub data_folder: PathBuf,
+    /// The operator's token.
+    pub token: String,
+    /// Ingest.
+    pub ingest: IngestSettings,
+    /// The pipeline.
+    pub pipeline: onefold_pipeline::Settings,
+    /// Deliveries.
+    pub delivery: onefold_activate::Settings,
+    /// Private addresses and hosts that destinations may reach.
+    pub egress_allowed: Vec<String>,
+    /// Folders outside the data folder that destinations may write to.
+    pub exports_allowed: Vec<PathBuf>,
+    /// Whether the pipeline and the deliveries run.
+    pub process: bool,
+}
+
+/// A running Onefold.
+pub struct App {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) store: Arc<dyn StateStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
+    pub(crate) settings: AppSettings,
+    pub(crate) ingest: Arc<Ingest>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) egress: Arc<Egress>,
+    pipelines: RwLock<Vec<Pipeline>>,
+    deliveries: Mutex<Option<Handle>>,
+    committed: watch::Sender<u64>,
+    workspaces: RwLock<Vec<(WorkspaceId, String)>>,
+    next_source: AtomicU32,
+    started_at: Timestamp,
+}
+
+impl App {
+    /// Puts the parts together and starts them, on the current tokio runtime. Blocks on the store; call it where
+    /// blocking is allowed.
+    pub fn start(components: Components, settings: AppSettings) -> Result<Arc<App>, ApiError> {
+        let Components { log, store, clock, rng } = components;
+        let egress = Egress::new(&settings.egress_allowed)
+            .map_err(|error| ApiError::bad_request("bad_setting", error.to_string(), "correct [egress] allowed"))?;
+        let ingest = Arc::new(Ingest {
+            log: log.clone(),
+            clock: clock.clone(),
+            rng: rng.clone(),
+            settings: settings.ingest.clone(),
+            sources: Arc::new(Sources::new()),
+            refused: Arc::new(KeptLetters { store: store.clone() }),
+            suppression: None,
+            limiter: Limiter::default(),
+            meters: Meters::default(),
+        });
+        let app = Arc::new(App {
+            ingest,
+            registry: Arc::new(Registry::standard()),
+            egress: Arc::new(egress),
+            pipelines: RwLock::new(vec![]),
+            deliveries: Mutex::new(None),
+            committed: watch::channel(0).0,
+            workspaces: RwLock::new(vec![]),
+            next_source: AtomicU32::new(1),
+            started_at: clock.now(),
+            log,
+            store,
+            clock,
+            rng,
+            settings,
+        });
+        app.read_workspaces()?;
+        if app.workspaces.read().is_empty() {
+            app.add_workspace("default")?;
+        }
+        app.read_sources()?;
+        app.start_pipelines()?;
+        app.start_deliveries();
+        Ok(app)
+    }
+
+    fn start_pipelines(self: &Arc<Self>) -> Result<(), ApiError> {
+        let mut pipelines = vec![];
+        for number in (0..self.log.partitions()).filter(|_| self.settings.process) {
+            let settings = self.settings.pipeline.clone();
+            let pipeline =
+                Pipeline::start(self.log.clone(), self.store.clone(), self.clock.clone(), number, settings)?;
+            let mut applied = pipeline.applied();
+            let app = Arc::downgrade(self);
+            // Deliveries wake when a commit has put something in an outbox.
+            tokio::spawn(async move {
+                let mut seen = 0;
+                while applied.changed().await.is_ok() {
+                    let outbox = applied.borrow_and_update().outbox;
+                    let Some(app) = app.upgrade() else { return };
+                    if outbox != seen {
+                        seen = outbox;
+                        app.committed.send_modify(|n| *n += 1);
+                    }
+                }
+            });
+            pipelines.push(pipeline);
+        }
+        *self.pipelines.write() = pipelines;
+        Ok(())
+    }
+
+    fn start_deliveries(self: &Arc<Self>) {
+        if !self.settings.process {
+            return;
+        }
+        let context = self.context(WorkspaceId(0));
+        let deliverer = Deliverer {
+            store: self.store.clone(),
+            registry: self.registry.clone(),
+            context,
+            rng: self.rng.clone(),
+            settings: self.settings.delivery.clone(),
+            permission: Arc::new(ConsentOfProfile),
+        };
+        *self.deliveries.lock() = Some(deliverer.start(self.committed.subscribe()));
+    }
+
+    /// What connectors are given of the house.
+    pub(crate) fn context(&self, workspace: WorkspaceId) -> Context {
+        Context {
+            workspace,
+            egress: self.egress.clone(),
+            data_folder: self.settings.data_folder.clone(),
+            exports_allowed: self.settings.exports_allowed.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+
+    /// Lets the pipelines look at the clock; called a few times a second.
+    pub fn tick(&self) {
+        self.pipelines.read().iter().for_each(Pipeline::tick);
+    }
+
+    /// Finishes what is at work and stops. Blocks until the pipelines have stopped.
+    pub async fn stop(&self) {
+        let deliveries = self.deliveries.lock().take();
+        if let Some(deliveries) = deliveries {
+            deliveries.shutdown().await;
+        }
+        let pipelines = std::mem::take(&mut *self.pipelines.write());
+        // Dropping a pipeline waits for its thread.
+        let _ = tokio::task::spawn_blocking(move || drop(pipelines)).await;
+    }
+
+    /// Stops pipelines and deliveries, rebuilds derived state from the log, and starts them again.
+    pub async fn rebuild(self: &Arc<Self>) -> Result<onefold_pipeline::rebuild::Rebuilt, ApiError> {
+        self.stop().await;
+        let app = self.clone();
+        let rebuilt = tokio::task::spawn_blocking(move || {
+            onefold_pipeline::rebuild::rebuild(
+                &app.log,
+                &app.store,
+                &app.clock,
+                &app.settings.pipeline,
+                &mut |done, total| tracing::debug!(done, total, "rebuild"),
+            )
+        })
+        .await
+        .map_err(|error| ApiError::internal(error.to_string()))?;
+        self.start_pipelines()?;
+        self.start_deliveries();
+        Ok(rebuilt?)
+    }
+
+    /// What keeps the server from being ready, if something does.
+    pub fn fault(&self) -> Option<String> {
+        self.pipelines.read().iter().find_map(|pipeline| pipeline.applied().borrow().failed.clone())
+    }
+
+    /// Tells the deliveries that destinations changed.
+    pub(crate) fn refresh_deliveries(&self) {
+        if let Some(handle) = self.deliveries.lock().as_ref() {
+            handle.refresh();
+        }
+    }
+
+    /// How the deliveries go. Blocks.
+    pub(crate) fn delivery_status(&self) -> Result<Vec<onefold_activate::Status>, ApiError> {
+        Ok(self.deliveries.lock().as_ref().map(Handle::status).transpose()?.unwrap_or_default())
+    }
+
+    /// The pipeline's place for a workspace, to wait on.
+    pub(crate) fn applied(&self, workspace: WorkspaceId) -> Option<watch::Receiver<onefold_pipeline::Applied>> {
+        let number = workspace.partition(self.log.partitions());
+        self.pipelines.read().get(number as usize).map(Pipeline::applied)
+    }
+
+    /// Waits until all before `offset` is applied, and, with `idle`, until the work that started is done.
+    pub(crate) async fn wait(&self, workspace: WorkspaceId, offset: u64, idle: bool) -> Result<(), ApiError> {
+        let Some(mut applied) = self.applied(workspace) else {
+            return Err(ApiError::unavailable("the pipeline is stopped"));
+        };
+        let reached = applied
+            .wait_for(|a| a.failed.is_some() || (a.next_offset >= offset && !(idle && a.busy)))
+            .await
+            .map_err(|_| ApiError::unavailable("the pipeline has stopped"))?;
+        match &reached.failed {
+            Some(cause) => Err(ApiError::internal(cause.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads the store away from the async threads.
+    pub(crate) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&App, &mut dyn Reader) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let app = self.clone();
+        tokio::task::spawn_blocking(move || read(&app, &mut *app.store.reader()?))
+            .await
+            .map_err(|error| ApiError::internal(error.to_string()))?
+    }
+
+    /// Does blocking work away from the async threads.
+    pub(crate) async fn block<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&App) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let app = self.clone();
+        tokio::task::spawn_blocking(move || work(&app)).await.map_err(|error| ApiError::internal(error.to_string()))?
+    }
+
+    /// The workspace's definitions, compiled.
+    pub(crate) fn definitions(&self, reader: &mut dyn Reader, workspace: WorkspaceId) -> Result<Workspace, ApiError> {
+        Ok(Workspace::load(reader, workspace)?)
+    }
+
+    /// The access of the operator to a workspace.
+    pub(crate) fn operator(&self, workspace: WorkspaceId) -> Access {
+        Access { caller: Caller::Operator, workspace, purpose: Purpose::administration(), at: self.clock.now() }
+    }
+
+    /// Since when it runs.
+    pub(crate) fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    // Workspaces and sources: kept in the store, and in memory because every request asks for them.
+
+    fn read_workspaces(&self) -> Result<(), ApiError> {
+        let rows = self.store.reader()?.scan(&Scan::prefix(&schema::WORKSPACES, vec![], usize::MAX))?;
+        let mut workspaces = vec![];
+        for row in rows {
+            workspaces.push((WorkspaceId(row[0].as_int()? as u32), row[1].as_text()?.to_owned()));
+        }
+        *self.workspaces.write() = workspaces;
+        Ok(())
+    }
+
+    /// The workspaces, by number.
+    pub fn workspaces(&self) -> Vec<(WorkspaceId, String)> {
+        self.workspaces.read().clone()
+    }
+
+    /// The workspace of this name.
+    pub fn workspace(&self, name: &str) -> Option<WorkspaceId> {
+        self.workspaces.read().iter().find(|(_, n)| n == name).map(|(id, _)| *id)
+    }
+
+    /// Makes a workspace. Blocks.
+    pub fn add_workspace(&self, name: &str) -> Result<WorkspaceId, ApiError> {
+        check_name("workspace", name)?;
+        let mut workspaces = self.workspaces.write();
+        if workspaces.iter().any(|(_, n)| n == name) {
+            return Err(ApiError::conflict(format!("there is a workspace {name:?} already"), "choose another name"));
+        }
+        let id = WorkspaceId(workspaces.iter().map(|(id, _)| id.0 + 1).max().unwrap_or(1));
+        let row = vec![Value::Int(id.0.into()), Value::Text(name.to_owned()), Value::Int(self.clock.now().0)];
+        let mut txn = self.store.begin_shared()?;
+        txn.put(&schema::WORKSPACES, vec![row])?;
+        txn.commit()?;
+        workspaces.push((id, name.to_owned()));
+        Ok(id)
+    }
+
+    fn read_sources(&self) -> Result<(), ApiError> {
+        let rows = self.store.reader()?.scan(&Scan::prefix(&schema::SOURCE, vec![], usize::MAX))?;
+        let mut sources = vec![];
+        let mut next = 1;
+        for row in &rows {
+            let (key, source) = source_of(row)?;
+            next = next.max(source.id + 1);
+            sources.push((key, source));
+        }
+        self.ingest.sources.replace_all(sources);
+        self.next_source.store(next, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Makes a source and gives its write key, which is shown this once. Blocks.
+    pub(crate) fn add_source(
+        &self,
+        workspace: WorkspaceId,
+        name: &str,
+        kind: &str,
+        config: &str,
+    ) -> Result<(Source, String), ApiError> {
+        check_name("source", name)?;
+        let mut txn = self.store.begin_shared()?;
+        let own = vec![Value::Int(workspace.0.into())];
+        for row in txn.scan(&Scan::prefix(&schema::SOURCE, own, usize::MAX))? {
+            if row[2].as_text()? == name {
+                let cure = "choose another name, or go on using that one";
+                return Err(ApiError::conflict(format!("there is a source {name:?} already"), cure));
+            }
+        }
+        let id = self.next_source.fetch_add(1, Ordering::SeqCst);
+        let write_key = rng::hex(&*self.rng, 16);
+        let key = KeyHash::of(&write_key);
+        let row: Row = vec![
+            Value::Int(workspace.0.into()),
+            Value::Int(id.into()),
+            Value::Text(name.to_owned()),
+            Value::Text(kind.to_owned()),
+            Value::Bytes(key.0.to_vec()),
+            Value::Text(write_key[write_key.len() - 4..].to_owned()),
+            Value::Int(1),
+            Value::Int(self.clock.now().0),
+            Value::Text(config.to_owned()),
+        ];
+        let (_, source) = source_of(&row)?;
+        txn.put(&schema::SOURCE, vec![row])?;
+        txn.commit()?;
+        self.ingest.sources.put(key, source.clone());
+        Ok((source, write_key))
+    }
+
+    /// The number of the source with this name.
+    pub(crate) fn source_number(&self, workspace: WorkspaceId, name: &str) -> Result<u32, ApiError> {
+        let rows =
+            self.store.reader()?.scan(&Scan::prefix(&schema::SOURCE, vec![Value::Int(workspace.0.into())], usize::MAX))?;
+        let row = rows.iter().find(|row| row[2].as_text().is_ok_and(|n| n == name));
+        let row = row.ok_or_else(|| ApiError::not_found("source", name, "make it with `onefold source add`"))?;
+        Ok(row[1].as_int()? as u32)
+    }
+
+    /// Changes a source's row and memory. Blocks.
+    pub(crate) fn change_source(
+        &self,
+        workspace: WorkspaceId,
+        name: &str,
+        change: &dyn Fn(&mut Row),
+    ) -> Result<Source, ApiError> {
+        let mut txn = self.store.begin_shared()?;
+        let rows = txn.scan(&Scan::prefix(&schema::SOURCE, vec![Value::Int(workspace.0.into())], usize::MAX))?;
+        let Some(mut row) = rows.into_iter().find(|row| row[2].as_text().is_ok_and(|n| n == name)) else {
+            return Err(ApiError::not_found("source", name, "list them with `onefold source list`"));
+        };
+        let (old, _) = source_of(&row)?;
+        change(&mut row);
+        let (key, source) = source_of(&row)?;
+        txn.put(&schema::SOURCE, vec![row])?;
+        txn.commit()?;
+        if old != key {
+            self.ingest.sources.remove(old);
+        }
+        self.ingest.sources.put(key, source.clone());
+        Ok(source)
+    }
+}
+
+fn source_of(row: &Row) -> Result<(KeyHash, Source), ApiError> {
+    let hash: [u8; 32] = row[4].as_bytes()?.try_into().map_err(|_| ApiError::internal("a key's hash is damaged"))?;
+    let config = row[8].as_text()?;
+    let mapping = serde_json::from_str::<serde_json::Value>(config)
+        .ok()
+        .and_then(|config| config.get("mapping").map(Mapping::parse))
+        .transpose()
+        .map_err(|error| ApiError::bad_request("bad_mapping", error.to_string(), "see docs/ingest.md"))?;
+    let source = Source {
+        workspace: WorkspaceId(row[0].as_int()? as u32),
+        id: row[1].as_int()? as u32,
+        name: row[2].as_text()?.to_owned(),
+        kind: row[3].as_text()?.to_owned(),
+        enabled: row[6].as_int()? != 0,
+        mapping,
+        updated_at: Timestamp(row[7].as_int()?),
+    };
+    Ok((KeyHash(hash), source))
+}
+
+/// Names of workspaces, sources and destinations: they stand in URLs and on command lines.
+pub(crate) fn check_name(what: &str, name: &str) -> Result<(), ApiError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if name.is_empty() || name.len() > 60 || !name.chars().all(plain) || name.starts_with('.') {
+        let cure = "use 1 to 60 letters, digits, _, - or .";
+        return Err(ApiError::bad_request("bad_name", format!("{name:?} cannot be the name of a {what}"), cure));
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! Giving commands: into the log, and back when they are applied.
+
+use onefold_log::{AppendError, Batch, Kind};
+use onefold_model::{
+    access::Access,
+    command::{Command, CommandRecord},
+};
+
+use crate::{ApiError, App};
+
+impl App {
+    /// Appends `command` and waits until it is applied; with `idle`, until the work it starts (a backfill, everybody's
+    /// segments) is done too. Gives its offset.
+    pub(crate) async fn command(&self, access: &Access, command: Command, idle: bool) -> Result<u64, ApiError> {
+        let record = CommandRecord {
+            v: 1,
+            workspace: access.workspace,
+            at: self.clock.now(),
+            caller: access.caller.name().to_owned(),
+            command,
+        };
+        let mut batch = Batch::new();
+        batch
+            .push(Kind::Command, &record.encode())
+            .map_err(|error| ApiError::bad_request("too_large", error.to_string(), "make the definition smaller"))?;
+        let offset = self.append(access, batch).await?.start;
+        self.wait(access.workspace, offset + 1, idle).await?;
+        Ok(offset)
+    }
+
+    /// Appends a batch of the workspace.
+    pub(crate) async fn append(&self, access: &Access, batch: Batch) -> Result<std::ops::Range<u64>, ApiError> {
+        let partition = access.workspace.partition(self.log.partitions());
+        self.log.append(partition, batch).await.map_err(|error| match error {
+            AppendError::Busy { .. } | AppendError::Unavailable { .. } => ApiError::unavailable(error.to_string()),
+            AppendError::NoPartition(_) => ApiError::internal(error.to_string()),
+        })
+    }
+}

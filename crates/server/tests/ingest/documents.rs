@@ -1,0 +1,112 @@
+//! The documents that SDKs read before they send.
+
+use expect_test::expect;
+use onefold_server::ingest::IngestSettings;
+
+use crate::support::{World, ask, get};
+
+#[tokio::test]
+async fn segments_settings() {
+    let world = World::new();
+    let answer = world.send(get("/v1/projects/k/settings").header("host", "e.example.com:8080")).await;
+    assert_eq!((answer.status, answer.header("cache-control")), (200, "private, max-age=60"));
+    let document: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    expect![[r#"
+        {
+          "consentSettings": {
+            "allCategories": [],
+            "hasUnmappedDestinations": true
+          },
+          "edgeFunction": {},
+          "enabledMiddleware": {},
+          "integrations": {
+            "Segment.io": {
+              "addBundledMetadata": true,
+              "apiHost": "e.example.com:8080/v1",
+              "apiKey": "k",
+              "maybeBundledConfigIds": {},
+              "protocol": "http",
+              "unbundledIntegrations": []
+            }
+          },
+          "legacyVideoPluginsEnabled": false,
+          "metrics": {
+            "sampleRate": 0
+          },
+          "middlewareSettings": {
+            "routingRules": []
+          },
+          "plan": {
+            "group": {
+              "__default": {
+                "enabled": true,
+                "integrations": {}
+              }
+            },
+            "identify": {
+              "__default": {
+                "enabled": true,
+                "integrations": {}
+              }
+            },
+            "track": {
+              "__default": {
+                "enabled": true,
+                "integrations": {}
+              }
+            }
+          },
+          "remotePlugins": []
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&document).unwrap());
+    assert_eq!(world.send(get("/v1/projects/wrong/settings")).await.status, 401);
+    assert_eq!(world.send(get("/v1/projects/off/settings")).await.status, 404);
+
+    let behind_proxy = World::with(IngestSettings {
+        public_url: Some("https://events.example.com".into()),
+        ..IngestSettings::default()
+    });
+    let answer = behind_proxy.send(get("/v1/projects/k/settings").header("host", "10.0.0.7")).await;
+    assert!(
+        answer.body.contains(r#""apiHost":"events.example.com/v1""#) && answer.body.contains(r#""protocol":"https""#)
+    );
+}
+
+#[tokio::test]
+async fn rudderstacks_source_configuration() {
+    let world = World::new();
+    for path in
+        ["/sourceConfig", "/sourceConfig/", "//sourceConfig", "//sourceConfig/", "/sourceConfig/?p=cdn&v=3&writeKey=k"]
+    {
+        let answer = world.send(get(path).basic("k:")).await;
+        expect![[r#"200 {"source":{"config":{"statsCollection":{"errors":{"enabled":false},"metrics":{"enabled":false}}},"dataplanes":{},"destinations":[],"enabled":true,"id":"1","name":"web","updatedAt":"2026-11-21T20:30:00.000Z","workspaceId":"1","writeKey":"k"},"updatedAt":"2026-11-21T20:30:00.000Z"}"#]]
+            .assert_eq(&answer.line());
+    }
+    let check = async |ask, expect: expect_test::Expect| expect.assert_eq(&world.send(ask).await.line());
+    check(get("/sourceConfig"), expect![[r#"401 {"message":"Writekey not found in basic auth"}"#]]).await;
+    check(get("/sourceConfig").basic("wrong:"), expect![[r#"400 {"message":"Invalid write key"}"#]]).await;
+    check(ask("HEAD", "/sourceConfig/?view=ad"), expect!["204 "]).await;
+    assert!(world.send(get("/sourceConfig").basic("off:")).await.body.contains(r#""enabled":false"#));
+}
+
+#[tokio::test]
+async fn the_browser_sdk_is_served_from_its_folder() {
+    let world = World::new();
+    let missing = world.send(get("/analytics.js/v1/k/analytics.min.js")).await;
+    expect![[r#"404 {"code":"sdk_not_installed","message":"the stock build of @segment/analytics-next is not in the SDK folder: run `make sdk`, which puts it there"}"#]]
+        .assert_eq(&missing.line());
+
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("standalone.js"), "key='__WRITE_KEY__'").unwrap();
+    std::fs::write(folder.path().join("a.bundle.1f.js"), "part").unwrap();
+    std::fs::write(folder.path().join("secret.txt"), "secret").unwrap();
+    let world = World::with(IngestSettings { sdk_folder: Some(folder.path().to_owned()), ..IngestSettings::default() });
+    let script = world.send(get("/analytics.js/v1/k/analytics.min.js")).await;
+    assert_eq!(script.line(), "200 key='k'");
+    assert_eq!(script.header("content-type"), "application/javascript; charset=utf-8");
+    assert_eq!(world.send(get("/analytics.js/v1/';alert(1)/analytics.min.js")).await.body, "key='__WRITE_KEY__'");
+    assert_eq!(world.send(get("/analytics-next/bundles/a.bundle.1f.js")).await.line(), "200 part");
+    for path in ["secret.txt", "..%2Fx.js", "b.js", "..%2f..%2fetc%2fpasswd"] {
+        assert_eq!(world.send(get(&format!("/analytics-next/bundles/{path}"))).await.status, 404, "{path}");
+    }
+}

@@ -1,0 +1,325 @@
+//! What state must be, computed from the raw records of the log by plain loops.
+//!
+//! Slow and obvious. It shares with the pipeline the reading of identifiers and of consent signals, and the clustering,
+//! which have tests of their own in `model`; membership comes from the reference evaluator.
+
+mod raw;
+mod tables;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use onefold_log::Kind;
+use onefold_model::{
+    NodeId, ProfileId, Timestamp, Value, WorkspaceId,
+    command::{Command, CommandRecord, decode_tick},
+    consent,
+    event::{EventRecord, Kind as Call},
+    identity::{Rules, normalise::normalise},
+    segment::reference,
+};
+use onefold_pipeline::{
+    admission,
+    verdict::{self, Verdict},
+    views,
+};
+
+use self::raw::RawEvent;
+use crate::World;
+
+/// One thing that does not hold.
+pub type Broken = String;
+
+/// What became of a record, by the plain loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Folded at a node.
+    Accepted,
+    /// Seen before.
+    Duplicate,
+    /// Nobody's.
+    Refused,
+    /// Of an object.
+    Object,
+    /// A command.
+    Command,
+    /// A tick.
+    Tick,
+    /// No event at all.
+    Unreadable,
+}
+
+/// The log, read by plain loops, up to the applied offset.
+#[derive(Default)]
+pub struct Told {
+    /// By offset.
+    pub classes: Vec<Class>,
+    /// The accepted events, by offset.
+    pub events: BTreeMap<u64, RawEvent>,
+    /// The commands that the workspace was given, by offset.
+    pub commands: BTreeMap<u64, CommandRecord>,
+    /// Engine time.
+    pub now: Timestamp,
+}
+
+/// One person in raw facts.
+#[derive(Default)]
+pub struct Person {
+    /// Their events.
+    pub events: Vec<RawEvent>,
+    /// Consent rows, all that were ever said.
+    pub consents: Vec<consent::Row>,
+}
+
+impl Person {
+    /// The traits that count.
+    pub fn traits(&self) -> BTreeMap<String, Value> {
+        let mut best: BTreeMap<String, (raw::Rank, Value)> = BTreeMap::new();
+        for event in &self.events {
+            for (name, value) in event.person_traits() {
+                let said = (event.rank(), value);
+                let known = best.entry(name).or_insert_with(|| said.clone());
+                *known = said.max(known.clone());
+            }
+        }
+        best.into_iter().map(|(name, (_, value))| (name, value)).filter(|(_, v)| *v != Value::Null).collect()
+    }
+}
+
+/// Reads the log up to the applied offset.
+///
+/// # Panics
+/// Where the log or the store cannot be read.
+pub fn told(world: &World) -> Told {
+    let partition = world.partition();
+    let (end, _) = views::as_of(&mut *world.reader(), partition).expect("the store is there");
+    let mut told = Told { now: Timestamp::MIN, ..Told::default() };
+    let mut rules: HashMap<WorkspaceId, Rules> = HashMap::new();
+    let mut seen: HashMap<(WorkspaceId, u32, String), (i64, bool)> = HashMap::new();
+    while (told.classes.len() as u64) < end {
+        let next = told.classes.len() as u64;
+        let blocks = world.log.read(partition, next, 1 << 20).expect("the log can be read");
+        for record in blocks.iter().flat_map(|block| block.records()).filter(|r| (next..end).contains(&r.offset)) {
+            let class = match record.kind {
+                Kind::Tick => match decode_tick(record.payload) {
+                    Some(at) => {
+                        told.now = told.now.max(at);
+                        Class::Tick
+                    }
+                    None => Class::Unreadable,
+                },
+                Kind::Command => match CommandRecord::decode(record.payload) {
+                    Ok(command) => {
+                        told.now = told.now.max(command.at);
+                        if let Command::IdentityRules(new) = &command.command
+                            && new.problems().is_empty()
+                        {
+                            rules.insert(command.workspace, new.clone());
+                        }
+                        if command.workspace == world.workspace {
+                            told.commands.insert(record.offset, command);
+                        }
+                        Class::Command
+                    }
+                    Err(_) => Class::Unreadable,
+                },
+                Kind::Event => match EventRecord::decode(record.payload) {
+                    Err(_) => Class::Unreadable,
+                    Ok(event) => {
+                        told.now = told.now.max(event.received_at);
+                        let rules = rules.entry(event.workspace).or_default();
+                        classify(&mut told, &mut seen, record.offset, &event, rules, world.workspace)
+                    }
+                },
+            };
+            told.classes.push(class);
+        }
+    }
+    told
+}
+
+/// Days for which a message id is remembered; the simulation leaves it at its default.
+const WINDOW_DAYS: i64 = 30;
+
+fn classify(
+    told: &mut Told,
+    seen: &mut HashMap<(WorkspaceId, u32, String), (i64, bool)>,
+    offset: u64,
+    record: &EventRecord<'_>,
+    rules: &Rules,
+    workspace: WorkspaceId,
+) -> Class {
+    let Some(event) = RawEvent::read(offset, record, rules) else { return Class::Unreadable };
+    let today = told.now.day();
+    let id = (record.workspace, record.source, event.message_id.clone());
+    if seen.get(&id).is_some_and(|(day, for_ever)| *for_ever || *day >= today - WINDOW_DAYS) {
+        return Class::Duplicate;
+    }
+    seen.insert(id, (today, record.for_ever));
+    if event.kind == Call::Object {
+        let name = |name: &str, bytes_max: usize| {
+            event.text(name).and_then(|text| normalise("object", &text).map(|t| t.len() <= bytes_max)).unwrap_or(false)
+        };
+        return if name("objectType", 100) && name("objectId", 512) { Class::Object } else { Class::Refused };
+    }
+    if event.identifiers.is_empty() {
+        return Class::Refused;
+    }
+    if record.workspace == workspace {
+        told.events.insert(offset, event);
+    }
+    Class::Accepted
+}
+
+/// Everything that must hold, of which something does not. `settled`: no work over all profiles is under way, so every
+/// membership must be what the reference says.
+///
+/// # Panics
+/// Where the log or the store cannot be read.
+pub fn broken(world: &World, settled: bool) -> Vec<Broken> {
+    let told = told(world);
+    let mut found = vec![];
+    verdicts(world, &told, &mut found);
+    let people = people(world, &told);
+    profiles(world, &told, &people, settled, &mut found);
+    tables::integrity(world, &mut found);
+    tables::clustering(world, &mut found);
+    tables::tallies(world, &told, &mut found);
+    tables::changes(world, &mut found);
+    tables::outbox(world, &told, &mut found);
+    found
+}
+
+/// As [`broken`], and nothing is.
+///
+/// # Panics
+/// Where something is.
+pub fn check(world: &World) {
+    let broken = broken(world, true);
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+fn verdicts(world: &World, told: &Told, found: &mut Vec<Broken>) {
+    let end = told.classes.len() as u64;
+    let verdicts = verdict::between(&mut *world.reader(), world.partition(), 0, end).expect("verdicts can be read");
+    for (offset, (verdict, class)) in verdicts.iter().zip(&told.classes).enumerate() {
+        let is = match verdict {
+            Verdict::Accepted(_) => Class::Accepted,
+            Verdict::Duplicate => Class::Duplicate,
+            Verdict::Refused => Class::Refused,
+            Verdict::Object => Class::Object,
+            Verdict::Command => Class::Command,
+            Verdict::Tick => Class::Tick,
+            Verdict::Erased | Verdict::Unreadable => Class::Unreadable,
+        };
+        if is != *class {
+            found.push(format!("offset {offset}: the verdict is {verdict:?} and must be {class:?}"));
+        }
+    }
+}
+
+/// The people that there are, by the nodes that the events were given.
+fn people(world: &World, told: &Told) -> BTreeMap<ProfileId, Person> {
+    let mut people: BTreeMap<ProfileId, Person> = BTreeMap::new();
+    let mut of_node: HashMap<NodeId, ProfileId> = HashMap::new();
+    for node in tables::nodes(world) {
+        of_node.insert(node.id, node.profile);
+        people.entry(node.profile).or_default();
+    }
+    let end = told.classes.len() as u64;
+    let verdicts = verdict::between(&mut *world.reader(), world.partition(), 0, end).expect("verdicts can be read");
+    for (offset, event) in &told.events {
+        let Some(Verdict::Accepted(node)) = verdicts.get(*offset as usize) else { continue };
+        // Those of an anonymous person who was silent for long are gone.
+        let Some(person) = of_node.get(node).and_then(|profile| people.get_mut(profile)) else { continue };
+        person.consents.extend(event.consents());
+        person.events.push(event.clone());
+    }
+    let definitions = world.definitions();
+    let identifiers = tables::identifiers(world);
+    for (offset, record) in &told.commands {
+        let Command::Consent { subject, purpose, channel, state } = &record.command else { continue };
+        if !admission::problems_of(&definitions, &record.command).is_empty() {
+            continue;
+        }
+        let Some(value) = normalise(&subject.kind, &subject.value) else { continue };
+        let Some(node) = identifiers.get(&(subject.kind.clone(), value.into_owned())) else { continue };
+        // The node was there when the command came; one made after an expiry is another.
+        if node.0 / NodeId::PER_OFFSET >= *offset as i64 {
+            continue;
+        }
+        let Some(person) = of_node.get(node).and_then(|profile| people.get_mut(profile)) else { continue };
+        person.consents.push(consent::Row {
+            at: record.at,
+            state: *state,
+            strength: consent::Strength::Operator,
+            purpose: purpose.clone(),
+            channel: channel.clone(),
+            offset: *offset,
+        });
+    }
+    people
+}
+
+fn profiles(
+    world: &World,
+    told: &Told,
+    people: &BTreeMap<ProfileId, Person>,
+    settled: bool,
+    found: &mut Vec<Broken>,
+) {
+    let definitions = world.definitions();
+    let now = told.now.plus(1);
+    let members = tables::members(world);
+    for (id, person) in people {
+        let view = views::profile(&mut *world.reader(), &world.access(), &definitions, world.partition(), *id);
+        let Some(view) = view.expect("profiles can be read") else {
+            found.push(format!("{id}: it has nodes and no profile"));
+            continue;
+        };
+        if view.events != person.events.len() as u64 {
+            found.push(format!("{id}: it has {} events and must have {}", view.events, person.events.len()));
+        }
+        let traits = person.traits();
+        let shown: BTreeMap<String, String> =
+            view.traits.iter().map(|(name, seen)| (name.clone(), seen.value.get().to_owned())).collect();
+        let must: BTreeMap<String, String> = traits.iter().map(|(name, v)| (name.clone(), v.to_json())).collect();
+        if shown != must {
+            found.push(format!("{id}: its traits are {shown:?} and must be {must:?}"));
+        }
+        let reachable = |purpose: &str, channel: Option<&str>| {
+            consent::decide(&person.consents, purpose, channel, definitions.unstated, now).allowed
+        };
+        let facts = reference::Person { traits: &traits, events: &person.events, reachable: &reachable };
+        for (name, computed) in &definitions.computed {
+            let Some((_, definition)) = &computed.in_force else { continue };
+            let must = reference::value(definition, &facts, now, &definitions.time_zone).map(|value| tidy(value).to_json());
+            let shown = view.computed.get(name).map(|value| value.get().to_owned());
+            if shown != must {
+                found.push(format!("{id}: computed {name} is {shown:?} and must be {must:?}"));
+            }
+        }
+        if !settled {
+            continue;
+        }
+        for (name, segment) in &definitions.segments {
+            let must = segment.in_force.as_ref().is_some_and(|(_, definition)| {
+                reference::holds(&definition.condition, &facts, &definitions, now)
+            });
+            let is = members.contains(&(name.clone(), *id));
+            if is != must {
+                let who: Vec<&str> = view.identifiers.iter().map(|i| i.value.as_str()).collect();
+                found.push(format!("{id} ({}): member of {name}: {is}, must be: {must}, at {now}", who.join(" ")));
+            }
+        }
+    }
+    let known: BTreeSet<&str> = definitions.segments.keys().map(String::as_str).collect();
+    for (segment, profile) in &members {
+        if !people.contains_key(profile) || (settled && !known.contains(segment.as_str())) {
+            found.push(format!("{profile}: is a member of {segment}, and one of them is not there"));
+        }
+    }
+}
+
+fn tidy(value: Value) -> Value {
+    if let Value::Number(number) = value { Value::Number(number.normalize()) } else { value }
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Installs what the tests need and the machine has not: from the system's packages and the language registries only.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+missing=()
+if ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && ! command -v initdb >/dev/null; then missing+=(postgresql); fi
+command -v chromium >/dev/null || missing+=(chromium)
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "installing ${missing[*]}"
+  as_root apt-get update -qq
+  # A server that the package starts by itself is not needed: the tests start their own.
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+if [ -f tests/sdk/package.json ]; then
+  if [ ! -d tests/sdk/node_modules ] || [ tests/sdk/package-lock.json -nt tests/sdk/node_modules ]; then
+    echo "installing the SDKs for Node and the browser"
+    (cd tests/sdk && npm ci --no-audit --no-fund --silent)
+  fi
+  if [ ! -d tests/sdk/.venv ] || [ tests/sdk/requirements.txt -nt tests/sdk/.venv/bin/activate ]; then
+    echo "installing the SDKs for Python"
+    python3 -m venv tests/sdk/.venv
+    tests/sdk/.venv/bin/pip install --quiet --disable-pip-version-check -r tests/sdk/requirements.txt
+    touch tests/sdk/.venv/bin/activate
+  fi
+fi
