@@ -100,7 +100,7 @@ impl Demo<'_> {
             ("orders", json!("count")),
             ("total_spent", json!({ "sum": "revenue" })),
             ("average_order", json!({ "average": "revenue" })),
-            ("last_order", json!("last")),
+            ("last_order", json!("last_time")),
         ] {
             let definition = json!({ "name": name, "measure": measure, "event": "Order Completed" });
             self.client.send(Method::PUT, "/api/v1/computed", &definition).await?;
@@ -226,14 +226,14 @@ impl Demo<'_> {
         self.client.send(Method::PUT, "/api/v1/destinations", &webhook).await?;
         println!("  crm-webhook  high-value → {}", receiver.url);
         let file = json!({ "name": "lapsed-file", "kind": "file", "segments": ["lapsed-180-days"],
-            "config": { "location": "lapsed", "format": "csv", "mode": "audience", "interval_s": 1, "columns": ["email", "first_name", "city"],
+            "config": { "location": "lapsed", "format": "csv", "mode": "audience", "interval_s": 1, "columns": ["identifiers.email", "traits.first_name", "traits.city"],
                         "purpose": "marketing" } });
         self.client.send(Method::PUT, "/api/v1/destinations", &file).await?;
         println!("  lapsed-file  lapsed-180-days → {}", data.join("exports").join("lapsed").display());
         match std::env::var("ONEFOLD_DEMO_POSTGRES") {
             Ok(url) if !url.is_empty() => {
                 let table = json!({ "name": "recent-table", "kind": "postgres", "segments": ["bought-last-90-days"],
-                    "config": { "url": url, "table": "onefold_demo_recent_buyers", "purpose": "marketing" } });
+                    "config": { "url": url, "table": "onefold_demo_recent_buyers", "create": true, "purpose": "marketing" } });
                 self.client.send(Method::PUT, "/api/v1/destinations", &table).await?;
                 println!("  recent-table bought-last-90-days → PostgreSQL table onefold_demo_recent_buyers");
             }

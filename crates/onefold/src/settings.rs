@@ -115,7 +115,12 @@ impl Settings {
                 return Err(Failure::new(cause, "give another path with --config"));
             }
             Some(file) => figment = figment.merge(Toml::file_exact(file)),
-            None => figment = figment.merge(Toml::file_exact(common.data.join("onefold.toml"))),
+            None => {
+                let own = common.data.join("onefold.toml");
+                if own.exists() {
+                    figment = figment.merge(Toml::file_exact(own));
+                }
+            }
         }
         let environment = Env::prefixed("ONEFOLD_").ignore(&["data"]).split("__");
         let mut settings: Settings = figment.merge(environment).extract().map_err(|error| {

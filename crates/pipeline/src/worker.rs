@@ -129,7 +129,7 @@ pub struct Worker {
     partition: Partition,
     /// A transaction failed: what is in memory may not be what is stored.
     stale: bool,
-    /// Our own command at this offset is in the log and not applied yet.
+    /// Up to this offset the log may hold a command of our own that is not applied yet.
     awaited: Option<u64>,
     outbox: u64,
     /// The generation under construction, in a rebuild.
@@ -156,6 +156,7 @@ impl Worker {
     ) -> Result<Worker, Error> {
         let epoch = store.take_over(number)?;
         let partition = Partition::load(&mut *store.reader()?, number, log.partitions(), settings.clone())?;
+        let awaited = log.end(number)?.checked_sub(1);
         Ok(Worker {
             log,
             store,
@@ -165,7 +166,7 @@ impl Worker {
             epoch,
             partition,
             stale: false,
-            awaited: None,
+            awaited,
             outbox: 0,
             generation: None,
         })
@@ -251,7 +252,7 @@ impl Worker {
         if self.stale {
             let reader = &mut *self.store.reader()?;
             self.partition = Partition::load(reader, self.number, self.log.partitions(), self.settings.clone())?;
-            self.awaited = None;
+            self.awaited = self.log.end(self.number)?.checked_sub(1);
             self.stale = false;
         }
         let applied = self.apply_next(u64::MAX)?;

@@ -25,7 +25,8 @@ pub(crate) fn physical(table: &Table, generation: Generation) -> String {
 /// Creates the table, without its indexes.
 ///
 /// SQLite: a table whose key is not one integer is `WITHOUT ROWID`, one tree instead of a tree of rows and a tree of
-/// keys: replacing rows of 600 bytes was 1.8 to 2.3 times as fast (`examples/throughput.rs`). Text is compared by its bytes in both: SQLite's default, PostgreSQL's `COLLATE "C"`.
+/// keys: replacing rows of 600 bytes was 1.8 to 2.3 times as fast (`examples/throughput.rs`). Text is compared by its
+/// bytes in both: SQLite's default, PostgreSQL's `COLLATE "C"`.
 pub(crate) fn create_table(dialect: Dialect, table: &Table, generation: Generation) -> String {
     let columns: Vec<String> =
         table.columns.iter().map(|column| format!("  {}", declaration(dialect, column))).collect();

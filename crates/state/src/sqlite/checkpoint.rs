@@ -1,10 +1,11 @@
 //! Folding the write-ahead log into the main file, beside the pipeline.
 //!
 //! SQLite's own automatic checkpoint runs inside a commit, and copies the whole log there: at 128 MiB the slowest of
-//! the measured transactions took 420 to 590 ms, and 180 to 250 ms with this thread, which copies while the pipeline
-//! goes on (`examples/throughput.rs`, keys in order, both in turn on two busy cores). A log that is being written never becomes wholly copied, and only
-//! then can SQLite begin it anew; so the thread finishes the little that was written meanwhile with the writer's turn in
-//! its hand.
+//! the measured transactions took 420 to 590 ms, and 180 to 290 ms with this thread, which copies while the pipeline
+//! goes on (`examples/throughput.rs`, keys in order, on two cores that others used too).
+//!
+//! A log that is being written never becomes wholly copied, and only then can SQLite begin it anew; so the thread
+//! finishes the little that was written meanwhile with the writer's turn in its hand.
 
 use std::{sync::Arc, thread::JoinHandle};
 

@@ -1,0 +1,1 @@
+//! The stock SDKs, with only URL and write key changed.

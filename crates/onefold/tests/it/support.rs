@@ -1,0 +1,113 @@
+//! A data folder, the binary on it, and a server that stops by itself.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A data folder of its own, gone when it is dropped.
+pub struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.0.path().join("data")
+    }
+
+    /// A file beside the data folder.
+    pub fn file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_onefold"));
+        command.args(args).arg("--data").arg(self.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command that works, and gives what it printed.
+    pub fn run(&self, args: &[&str]) -> String {
+        let output = self.output(args);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "onefold {args:?}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a command that works, and gives what it printed as JSON.
+    pub fn json(&self, args: &[&str]) -> Value {
+        let text = self.run(args);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("onefold {args:?}: {error}: {text}"))
+    }
+
+    /// Runs a command, whatever becomes of it.
+    pub fn output(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Starts a server on the folder, on a free port, and waits until it answers.
+    pub fn serve(&self) -> Server {
+        let _ = std::fs::remove_file(self.path().join("server.json"));
+        let child = self.command(&["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::null()).spawn().unwrap();
+        let mut server = Server { child, url: String::new() };
+        for _ in 0..3000 {
+            if let Ok(text) = std::fs::read(self.path().join("server.json"))
+                && let Ok(running) = serde_json::from_slice::<Value>(&text)
+            {
+                server.url = running["url"].as_str().unwrap().to_owned();
+                return server;
+            }
+            assert!(server.child.try_wait().unwrap().is_none(), "the server ended while it started");
+            pause();
+        }
+        panic!("the server does not answer");
+    }
+
+    /// The operator's token.
+    pub fn token(&self) -> String {
+        std::fs::read_to_string(self.path().join("token")).unwrap().trim().to_owned()
+    }
+}
+
+/// Lets another process go on. Tests wait on conditions; this is what they do between two looks.
+#[expect(clippy::disallowed_methods, reason = "another process is waited for, and gives no sign but its files")]
+pub fn pause() {
+    std::thread::sleep(std::time::Duration::from_millis(10));
+}
+
+/// A running server; killed when it is dropped.
+pub struct Server {
+    child: Child,
+    pub url: String,
+}
+
+impl Server {
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An HTTP client of the tests.
+pub fn http() -> reqwest::blocking::Client {
+    reqwest::blocking::Client::builder().no_proxy().build().unwrap()
+}

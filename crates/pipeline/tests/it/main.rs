@@ -1,0 +1,13 @@
+//! The pipeline on a log and a store, driven step by step on a clock that stands where it is put.
+
+mod activation;
+mod bounds;
+mod consent;
+mod dedupe;
+mod definitions;
+mod identity;
+mod laws;
+mod objects;
+mod profile;
+mod rebuild;
+mod segments;
