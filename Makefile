@@ -29,6 +29,10 @@ check:
 	cargo fmt --all --check
 	cargo clippy --profile ci --workspace --all-targets --locked -- -D warnings
 
+## Put the stock build of Segment's browser SDK into ./sdk; name that folder in [ingest] sdk_folder to serve it.
+sdk: setup
+	mkdir -p sdk && cp tests/sdk/node_modules/@segment/analytics-next/dist/umd/*.js sdk/
+
 ## Benchmarks; see bench/README.md.
 bench: $(BIN)
 	bench/run.sh

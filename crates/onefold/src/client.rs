@@ -104,7 +104,9 @@ impl Client {
         let error: Value = serde_json::from_slice(&body).unwrap_or_default();
         let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
         let cause = match text("message") {
-            message if message.is_empty() => format!("the server answered {status}: {}", String::from_utf8_lossy(&body)),
+            message if message.is_empty() => {
+                format!("the server answered {status}: {}", String::from_utf8_lossy(&body))
+            }
             message => message,
         };
         Err(Failure::new(cause, text("cure")))

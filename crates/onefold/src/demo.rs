@@ -15,11 +15,7 @@ use std::{
 
 use axum::{Router, extract::State, http::Method, routing::post};
 use onefold_collect::Mapping;
-use onefold_model::{
-    Clock as _, Timestamp,
-    clock::SystemClock,
-    rng::SeededRng,
-};
+use onefold_model::{Clock as _, Timestamp, clock::SystemClock, rng::SeededRng};
 use serde_json::{Value, json};
 
 use crate::{
@@ -80,7 +76,8 @@ impl Demo<'_> {
         heading("Sources");
         let mut keys = vec![];
         for (name, kind) in [("shop", "import"), ("crm", "import"), ("web", "http"), ("support", "http")] {
-            let made = self.client.send(Method::POST, "/api/v1/sources", &json!({ "name": name, "kind": kind })).await?;
+            let made =
+                self.client.send(Method::POST, "/api/v1/sources", &json!({ "name": name, "kind": kind })).await?;
             keys.push(made["write_key"].as_str().unwrap_or_default().to_owned());
             println!("  {name:<8} {kind}");
         }
@@ -115,7 +112,9 @@ impl Demo<'_> {
     }
 
     async fn import(&self) -> Result<(), Failure> {
-        heading("Import: CDNOW purchases 1997-01 to 1998-06, moved by whole weeks so that the last one is this week; a CRM file");
+        heading(
+            "Import: CDNOW purchases 1997-01 to 1998-06, moved by whole weeks so that the last one is this week; a CRM file",
+        );
         let purchases = self.folder.join("cdnow_sample.txt");
         std::fs::write(&purchases, PURCHASES)?;
         let crm = self.folder.join("crm.csv");
@@ -185,7 +184,10 @@ impl Demo<'_> {
         self.post_all(support, vec![tickets]).await?;
         let end = self.caught_up().await?;
         let applied_ms = (SystemClock.now().0 - started.0).max(1);
-        println!("  {sent} web events acknowledged in {acknowledged_ms} ms: {} a second, each on disk before its answer", sent as i64 * 1000 / acknowledged_ms);
+        println!(
+            "  {sent} web events acknowledged in {acknowledged_ms} ms: {} a second, each on disk before its answer",
+            sent as i64 * 1000 / acknowledged_ms
+        );
         println!("  200 support tickets, known by e-mail address only");
         println!("  all in profiles after {applied_ms} ms; log offset {end}");
         Ok(())
@@ -237,7 +239,9 @@ impl Demo<'_> {
                 self.client.send(Method::PUT, "/api/v1/destinations", &table).await?;
                 println!("  recent-table bought-last-90-days → PostgreSQL table onefold_demo_recent_buyers");
             }
-            _ => println!("  no PostgreSQL server was named (ONEFOLD_DEMO_POSTGRES=postgresql://…): the table is left out"),
+            _ => println!(
+                "  no PostgreSQL server was named (ONEFOLD_DEMO_POSTGRES=postgresql://…): the table is left out"
+            ),
         }
         self.delivered().await
     }

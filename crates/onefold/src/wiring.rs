@@ -16,7 +16,10 @@ use onefold_model::{
 use onefold_server::{App, AppSettings, Components, ingest::IngestSettings};
 use onefold_state::{PostgresSettings, PostgresStore, SqliteSettings, SqliteStore, StateStore, schema};
 
-use crate::{Failure, settings::{self, Settings, Store}};
+use crate::{
+    Failure,
+    settings::{self, Settings, Store},
+};
 
 /// Makes the components that the settings name, and starts the app on the current runtime.
 pub fn start(settings: &Settings) -> Result<Arc<App>, Failure> {
@@ -32,10 +35,12 @@ pub fn start(settings: &Settings) -> Result<Arc<App>, Failure> {
         waiting_bytes_max: settings.log.waiting_bytes_max,
         ..SqliteLogSettings::default()
     };
-    let log: Arc<dyn EventLog> = Arc::new(SqliteLog::open(&settings.data.join("log.db"), log_settings).map_err(|error| {
-        let cure = "if another onefold runs on this folder, stop it, or let it finish; else run `onefold log verify`";
-        Failure::new(error.to_string(), cure)
-    })?);
+    let log: Arc<dyn EventLog> =
+        Arc::new(SqliteLog::open(&settings.data.join("log.db"), log_settings).map_err(|error| {
+            let cure =
+                "if another onefold runs on this folder, stop it, or let it finish; else run `onefold log verify`";
+            Failure::new(error.to_string(), cure)
+        })?);
     let store: Arc<dyn StateStore> = match settings.state.store {
         Store::Sqlite => {
             let options = SqliteSettings { cache_bytes: settings.state.cache_bytes, ..SqliteSettings::default() };
@@ -92,7 +97,10 @@ pub fn make_folder(folder: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let failure = |error: std::io::Error| {
-        Failure::new(format!("the data folder {} cannot be made: {error}", folder.display()), "give another with --data")
+        Failure::new(
+            format!("the data folder {} cannot be made: {error}", folder.display()),
+            "give another with --data",
+        )
     };
     fs::create_dir_all(folder).map_err(failure)?;
     #[cfg(unix)]

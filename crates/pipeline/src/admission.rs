@@ -53,7 +53,8 @@ fn same(a: &IdentifierRef, b: &IdentifierRef) -> bool {
 /// Names stand in keys.
 fn name_problems(names: &[&str]) -> Vec<String> {
     let wrong = |name: &&&str| name.is_empty() || name.chars().count() > NAME_MAX || name.contains(char::is_control);
-    let say = |name: &&str| format!("{:?} is no name: 1 to {NAME_MAX} characters, none of them for control", short(name));
+    let say =
+        |name: &&str| format!("{:?} is no name: 1 to {NAME_MAX} characters, none of them for control", short(name));
     names.iter().filter(wrong).map(say).collect()
 }
 
@@ -124,7 +125,9 @@ fn change_problems(workspace: &Workspace, change: Change<'_>) -> Vec<String> {
         for (name, segment) in workspace.segments.iter().filter(|(name, _)| *name != changed) {
             let condition = &stage.of(segment).condition;
             if names_others(condition) {
-                found.extend(problems(condition, &stage).iter().map(|p| format!("segment {name:?} would not compile: {p}")));
+                found.extend(
+                    problems(condition, &stage).iter().map(|p| format!("segment {name:?} would not compile: {p}")),
+                );
             }
         }
     }

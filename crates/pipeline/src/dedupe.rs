@@ -135,7 +135,8 @@ impl Dedupe {
             self.days.remove(&day);
         }
         // A day that has passed gets no more ids (but a late one or two): one run answers for it.
-        let passed = self.days.range(FOR_EVER + 1..now.day().max(0)).find(|(_, runs)| runs.len() > 1).map(|(day, _)| *day);
+        let passed =
+            self.days.range(FOR_EVER + 1..now.day().max(0)).find(|(_, runs)| runs.len() > 1).map(|(day, _)| *day);
         if let Some(day) = passed {
             let runs = self.days.remove(&day).unwrap_or_default();
             let level = runs.iter().map(|run| run.level).max().unwrap_or(0) + 1;
@@ -245,9 +246,8 @@ impl Ids<'_> {
 struct Filter(Vec<[u32; 8]>);
 
 const BITS_PER_ID: usize = 12;
-const SALT: [u32; 8] = [
-    0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31,
-];
+const SALT: [u32; 8] =
+    [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
 
 impl Filter {
     fn for_ids(ids: usize) -> Filter {

@@ -65,6 +65,8 @@ pub struct Workspace {
     pub id: WorkspaceId,
     /// Identity rules in force.
     pub rules: Rules,
+    /// The offset of the command that brought them; 0 for those that every workspace begins with.
+    pub rules_since: u64,
     /// What silence about consent means.
     pub unstated: Unstated,
     /// For calendar days.
@@ -129,6 +131,7 @@ impl Workspace {
         Workspace {
             id,
             rules: Rules::default(),
+            rules_since: 0,
             unstated: Unstated::default(),
             time_zone: TimeZone::UTC,
             segments: BTreeMap::new(),
@@ -199,7 +202,7 @@ impl Workspace {
             "subscription" => drop(self.subscriptions.insert(name, parse(text)?)),
             "object_type" => drop(self.object_types.insert(name, parse(text)?)),
             "setting" => match name.as_str() {
-                "identity_rules" => self.rules = parse(text)?,
+                "identity_rules" => (self.rules, self.rules_since) = (parse(text)?, version.offset),
                 "consent_default" => self.unstated = parse(text)?,
                 "time_zone" => self.time_zone = time_zone(&parse::<String>(text)?)?,
                 _ => {}
@@ -330,7 +333,10 @@ impl Workspace {
 
     /// The metric that is kept at least so far back. The oldest: one that is being folded in comes last.
     fn find(&self, metric: &Metric, horizon: Horizon) -> Option<MetricId> {
-        self.metrics.iter().find(|(_, kept)| kept.metric == *metric && reaches(kept.horizon, horizon)).map(|(id, _)| *id)
+        self.metrics
+            .iter()
+            .find(|(_, kept)| kept.metric == *metric && reaches(kept.horizon, horizon))
+            .map(|(id, _)| *id)
     }
 
     /// Compiles what is in force, and drops metrics that nobody asks for any more; says whether there were any.
@@ -342,7 +348,8 @@ impl Workspace {
         let mut programs = BTreeMap::new();
         let compile = |name: &str, condition: &Condition, needed: &mut BTreeSet<MetricId>| {
             let program = self.compile(condition);
-            let program = program.inspect_err(|error| tracing::error!(segment = name, %error, "a segment does not compile"));
+            let program =
+                program.inspect_err(|error| tracing::error!(segment = name, %error, "a segment does not compile"));
             needed.extend(program.iter().flat_map(|program| program.inputs().metrics.iter().map(|(id, _)| *id)));
             program.ok()
         };
@@ -494,7 +501,8 @@ fn versioned<D: serde::de::DeserializeOwned + Clone, P>(
         Some(live) => {
             let key = vec![row[0].clone(), row[1].clone(), row[2].clone(), Value::Int(live)];
             let earlier = store.get(&schema::DEFINITION_VERSION, &[key])?.pop().flatten();
-            let earlier = earlier.ok_or_else(|| Error::unreadable("a definition", "the version in force is missing"))?;
+            let earlier =
+                earlier.ok_or_else(|| Error::unreadable("a definition", "the version in force is missing"))?;
             Some((live, parse(earlier[7].as_text()?)?))
         }
     };

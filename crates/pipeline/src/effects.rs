@@ -99,7 +99,8 @@ impl Effects {
             self.tallies.keys().map(|(w, name)| vec![Value::Int(w.0.into()), Value::Text(name.clone())]).collect();
         let totals = txn.get(&schema::TALLY, &names)?;
         let mut rows = Vec::with_capacity(names.len());
-        for ((mut key, total), by) in names.into_iter().zip(totals).zip(std::mem::take(&mut self.tallies).into_values()) {
+        for ((mut key, total), by) in names.into_iter().zip(totals).zip(std::mem::take(&mut self.tallies).into_values())
+        {
             let before = total.map_or(Ok(0), |row| row[2].as_int())?;
             key.push(Value::Int(before + by));
             rows.push(key);

@@ -155,8 +155,7 @@ impl Partition {
 
     /// Folds an old event into the series of metrics that were not kept when it came.
     pub(crate) fn fold_again(&mut self, event: &Event<'_>, id: NodeId, wanted: &[MetricId]) {
-        let (Some(node), Some(workspace)) =
-            (self.nodes.get_mut(&id), self.workspaces.get(&event.record.workspace))
+        let (Some(node), Some(workspace)) = (self.nodes.get_mut(&id), self.workspaces.get(&event.record.workspace))
         else {
             return;
         };

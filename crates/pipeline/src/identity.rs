@@ -11,7 +11,7 @@ use onefold_model::{
         Identifier, Origin, Rules, Statement,
         cluster::{self, Clusters, Decision, NodeFacts, Obstacle},
     },
-    profile::partial::LINKS_MAX,
+    profile::partial::{LINKS_MAX, Link},
 };
 use onefold_state::{Row, Scan, Txn, Value, schema};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -65,7 +65,9 @@ impl Partition {
         for (place, identifier) in identifiers.iter().enumerate() {
             let key = identifier_key(workspace, &identifier.kind, &identifier.value);
             let known = self.identifiers.peek(&key).copied().flatten();
-            nodes.push(known.unwrap_or_else(|| self.new_node(workspace, identifier, NodeId::at(offset, place), at, key)));
+            nodes.push(
+                known.unwrap_or_else(|| self.new_node(workspace, identifier, NodeId::at(offset, place), at, key)),
+            );
         }
         nodes
     }
@@ -136,7 +138,7 @@ impl Partition {
         if nodes.len() < 2 {
             return false;
         }
-        if self.are_linked(nodes, origin) {
+        if self.are_linked(workspace, nodes, origin) {
             return self.retry(workspace, nodes, origin, at, offset);
         }
         let nodes = self.without_shared(workspace, nodes);
@@ -151,13 +153,15 @@ impl Partition {
         self.join(workspace, &nodes[..decision.joined], offset)
     }
 
-    fn are_linked(&self, nodes: &[NodeId], origin: Origin) -> bool {
+    fn are_linked(&self, workspace: WorkspaceId, nodes: &[NodeId], origin: Origin) -> bool {
+        let rules = self.workspaces[&workspace].rules_since;
         let mut pairs = nodes.iter().enumerate().flat_map(|(i, a)| nodes[i + 1..].iter().map(move |b| (*a, *b)));
-        pairs.all(|(a, b)| self.nodes.peek(&a).is_some_and(|node| node.partial.is_linked(b, origin)))
+        pairs.all(|(a, node)| {
+            self.nodes.peek(&a).is_some_and(|one| one.partial.is_linked(&Link { node, origin, rules }))
+        })
     }
 
-    /// They were named together before. Where that was refused, time or new rules may allow it now: only then it is
-    /// recorded again.
+    /// They were named together before. Where that was refused, time may allow it now: only then it is recorded again.
     fn retry(&mut self, workspace: WorkspaceId, nodes: &[NodeId], origin: Origin, at: Timestamp, offset: u64) -> bool {
         let profile = |node: &NodeId| self.nodes.peek(node).map(|node| node.profile);
         if nodes.iter().all(|node| profile(node) == profile(&nodes[0])) {
@@ -199,16 +203,19 @@ impl Partition {
         at: Timestamp,
         offset: u64,
     ) -> (i64, i64) {
+        let rules = self.workspaces[&workspace].rules_since;
         for one in nodes {
             let Some(node) = self.nodes.get_mut(one) else { continue };
             let before = node.partial.links.len();
             for other in nodes.iter().filter(|other| *other != one) {
-                if node.partial.link(*other, origin) {
+                if node.partial.link(Link { node: *other, origin, rules }) {
                     self.effects.nodes.insert(*one);
                 }
             }
             if before < LINKS_MAX && node.partial.links.len() >= LINKS_MAX {
-                let why = format!("it was named with {LINKS_MAX} others, so it is no person's own, and joins nobody any more");
+                let why = format!(
+                    "it was named with {LINKS_MAX} others, so it is no person's own, and joins nobody any more"
+                );
                 let detail = serde_json::json!({ "node": one.0, "why": why }).to_string();
                 self.effects.alarm(workspace, offset, at.0, "shared_identifier", detail);
             }
@@ -225,7 +232,10 @@ impl Partition {
             }
             Obstacle::ClusterBound => {
                 let bound = rules.cluster_nodes_max;
-                ("cluster_bound", format!("a profile would pass {bound} identifiers; look for a value that many people share"))
+                (
+                    "cluster_bound",
+                    format!("a profile would pass {bound} identifiers; look for a value that many people share"),
+                )
             }
             Obstacle::Apart => ("merge_refused", "two of its identifiers were said to be two people".to_owned()),
         };
@@ -236,15 +246,16 @@ impl Partition {
 
     fn touched(&self, workspace: WorkspaceId, nodes: &[NodeId]) -> Touched {
         let rules = &self.workspaces[&workspace].rules;
-        let mut touched =
-            Touched { of: smallvec![], facts: smallvec![], apart: smallvec![], profiles: smallvec![] };
+        let mut touched = Touched { of: smallvec![], facts: smallvec![], apart: smallvec![], profiles: smallvec![] };
         for node in nodes {
             let Some(profile) = self.nodes.peek(node).map(|n| n.profile) else { continue };
             let cluster = touched.profiles.iter().position(|p| *p == profile).unwrap_or_else(|| {
                 touched.profiles.push(profile);
                 let whole = self.profiles.peek(&profile);
                 let members = whole.map(|p| p.nodes.as_slice()).unwrap_or_default();
-                touched.facts.push(members.iter().filter_map(|n| self.nodes.peek(n)).map(|n| facts_of(n, rules)).collect());
+                touched
+                    .facts
+                    .push(members.iter().filter_map(|n| self.nodes.peek(n)).map(|n| facts_of(n, rules)).collect());
                 touched.apart.push(whole.map(|p| p.apart.clone()).unwrap_or_default());
                 touched.profiles.len() - 1
             });
@@ -255,7 +266,8 @@ impl Partition {
 
     /// Makes one profile of those that `nodes` are in: the oldest stays.
     fn join(&mut self, workspace: WorkspaceId, nodes: &[NodeId], offset: u64) -> bool {
-        let mut parts: SmallVec<[ProfileId; 4]> = nodes.iter().filter_map(|n| self.nodes.peek(n)).map(|n| n.profile).collect();
+        let mut parts: SmallVec<[ProfileId; 4]> =
+            nodes.iter().filter_map(|n| self.nodes.peek(n)).map(|n| n.profile).collect();
         parts.sort_unstable();
         parts.dedup();
         let Some((&into, gone)) = parts.split_first() else { return false };
@@ -337,7 +349,8 @@ impl Partition {
         let present: Vec<&Node> = ordered.iter().filter_map(|n| self.nodes.peek(n)).collect();
         let facts: Vec<NodeFacts> = present.iter().map(|n| facts_of(n, &history[0].1)).collect();
         let before: FxHashMap<NodeId, ProfileId> = present.iter().map(|n| (n.id, n.profile)).collect();
-        let under = |offset: i64| history.iter().rev().find(|(from, _)| *from < offset).map_or(&history[0].1, |(_, r)| r);
+        let under =
+            |offset: i64| history.iter().rev().find(|(from, _)| *from < offset).map_or(&history[0].1, |(_, r)| r);
         let said: Vec<(&Statement, &Rules)> =
             statements.iter().map(|((offset, _), statement)| (statement, under(*offset))).collect();
         let rank = |rules: &Rules, node: NodeId| self.nodes.peek(&node).map_or(0, |node| rules.rank(&node.kind).0);
@@ -359,7 +372,8 @@ impl Partition {
         }
         // Those that keep their name keep their memberships, to be decided again; those whose name goes leave first.
         let names: FxHashSet<ProfileId> = changed.iter().map(|(profile, ..)| *profile).collect();
-        let mut old: Vec<ProfileId> = changed.iter().flat_map(|(_, nodes, _)| nodes.iter().map(|n| before[n])).collect();
+        let mut old: Vec<ProfileId> =
+            changed.iter().flat_map(|(_, nodes, _)| nodes.iter().map(|n| before[n])).collect();
         old.sort_unstable();
         old.dedup();
         for gone in old.iter().filter(|profile| !names.contains(profile)) {
@@ -411,12 +425,7 @@ impl Partition {
         Ok(history)
     }
 
-    fn region(
-        &self,
-        txn: &mut dyn Txn,
-        workspace: WorkspaceId,
-        seeds: &[NodeId],
-    ) -> Result<Option<Region>, Error> {
+    fn region(&self, txn: &mut dyn Txn, workspace: WorkspaceId, seeds: &[NodeId]) -> Result<Option<Region>, Error> {
         let mut nodes: FxHashSet<NodeId> = seeds.iter().copied().collect();
         let mut statements = BTreeMap::new();
         let mut open: Vec<NodeId> = seeds.to_vec();
@@ -448,13 +457,7 @@ impl Partition {
     }
 
     /// A profile without known identifiers has been silent up to `at`: it goes, with its nodes and what was said of them.
-    pub(crate) fn expire(
-        &mut self,
-        txn: &mut dyn Txn,
-        id: ProfileId,
-        at: Timestamp,
-        offset: u64,
-    ) -> Result<(), Error> {
+    pub(crate) fn expire(&mut self, txn: &mut dyn Txn, id: ProfileId, at: Timestamp, offset: u64) -> Result<(), Error> {
         let Some(profile) = self.remove_profile(id, at, offset) else { return Ok(()) };
         let workspace = profile.workspace;
         self.effects.tally(workspace, "profiles.expired", 1);
@@ -487,7 +490,9 @@ impl Partition {
         let prefix = Node::key(workspace, id);
         for row in txn.scan(&Scan::prefix(&schema::STATEMENT_NODE, prefix.clone(), usize::MAX))? {
             let key = vec![row[0].clone(), PERSON, row[3].clone(), row[4].clone()];
-            let Some(stored) = txn.get(&schema::STATEMENT, std::slice::from_ref(&key))?.pop().flatten() else { continue };
+            let Some(stored) = txn.get(&schema::STATEMENT, std::slice::from_ref(&key))?.pop().flatten() else {
+                continue;
+            };
             let statement = statement_of(&stored)?;
             let stay: SmallVec<[NodeId; 4]> = named(&statement).into_iter().filter(|n| !going.contains(n)).collect();
             self.load_nodes(txn, workspace, &stay)?;
@@ -505,7 +510,9 @@ impl Partition {
                     txn.put(&schema::STATEMENT, vec![key.into_iter().chain([body]).collect()])?;
                 }
                 _ => {
-                    let of = |node: &NodeId| vec![row[0].clone(), PERSON, Value::Int(node.0), row[3].clone(), row[4].clone()];
+                    let of = |node: &NodeId| {
+                        vec![row[0].clone(), PERSON, Value::Int(node.0), row[3].clone(), row[4].clone()]
+                    };
                     txn.delete(&schema::STATEMENT_NODE, &stay.iter().map(of).collect::<Vec<Row>>())?;
                     txn.delete(&schema::STATEMENT, &[key])?;
                 }
@@ -545,7 +552,8 @@ impl Partition {
             index: Some("of_node"),
             ..Scan::prefix(&schema::OBJECT_MEMBER, vec![own[0].clone(), own[2].clone()], usize::MAX)
         };
-        let keys: Vec<Row> = txn.scan(&of_node)?.into_iter().map(|row| row[..schema::OBJECT_MEMBER.key].to_vec()).collect();
+        let keys: Vec<Row> =
+            txn.scan(&of_node)?.into_iter().map(|row| row[..schema::OBJECT_MEMBER.key].to_vec()).collect();
         txn.delete(&schema::OBJECT_MEMBER, &keys)?;
         Ok(())
     }

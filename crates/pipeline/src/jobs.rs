@@ -98,7 +98,8 @@ impl Partition {
         match command {
             Command::IdentityRules(rules) => {
                 self.put_definition(workspace, "setting", "identity_rules", &rules, offset, &caller);
-                self.definitions(workspace).rules = rules;
+                let definitions = self.definitions(workspace);
+                (definitions.rules, definitions.rules_since) = (rules, offset);
                 // How long anonymous people are kept may have changed.
                 self.jobs.page(workspace, PageWork::Evaluate);
             }
@@ -377,8 +378,7 @@ impl Partition {
                 whole.map(|p| p.nodes.to_vec()).unwrap_or_default()
             }
         };
-        let said: Vec<Statement> =
-            others.iter().filter(|b| **b != a).map(|b| Statement::Apart { a, b: *b }).collect();
+        let said: Vec<Statement> = others.iter().filter(|b| **b != a).map(|b| Statement::Apart { a, b: *b }).collect();
         if said.is_empty() {
             return Ok(());
         }
@@ -398,7 +398,9 @@ impl Partition {
     ) -> Result<(), Error> {
         match self.recluster(txn, workspace, seeds, said, offset)? {
             Some(changed) => changed.into_iter().for_each(|profile| self.decide_all(workspace, profile, offset)),
-            None => self.refuse_command(workspace, offset, "more statements hang together here than can be weighed again"),
+            None => {
+                self.refuse_command(workspace, offset, "more statements hang together here than can be weighed again")
+            }
         }
         Ok(())
     }

@@ -31,12 +31,7 @@ pub const TYPE_BYTES_MAX: usize = 100;
 
 impl Partition {
     /// A group call: traits of an account, and the person's membership of it.
-    pub(crate) fn apply_group(
-        &mut self,
-        txn: &mut dyn Txn,
-        event: &Event<'_>,
-        node: NodeId,
-    ) -> Result<(), Error> {
+    pub(crate) fn apply_group(&mut self, txn: &mut dyn Txn, event: &Event<'_>, node: NodeId) -> Result<(), Error> {
         let Some(id) = event.fields.group_id.and_then(json::scalar) else { return Ok(()) };
         let Some(id) = normalise("account", &id) else {
             self.effects.tally(event.record.workspace, "objects.malformed", 1);
@@ -60,10 +55,16 @@ impl Partition {
     pub(crate) fn apply_object(&mut self, txn: &mut dyn Txn, event: &Event<'_>) -> Result<Verdict, Error> {
         let kind = event.fields.object_type.and_then(json::scalar);
         let id = event.fields.object_id.and_then(json::scalar);
-        let kind = kind.as_deref().and_then(|kind| normalise("object_type", kind)).filter(|k| k.len() <= TYPE_BYTES_MAX);
+        let kind =
+            kind.as_deref().and_then(|kind| normalise("object_type", kind)).filter(|k| k.len() <= TYPE_BYTES_MAX);
         let id = id.as_deref().and_then(|id| normalise("object", id));
         let (Some(kind), Some(id)) = (kind, id) else {
-            self.refuse(event.offset, &event.record, "malformed_object", "its objectType or objectId is empty or too long");
+            self.refuse(
+                event.offset,
+                &event.record,
+                "malformed_object",
+                "its objectType or objectId is empty or too long",
+            );
             return Ok(Verdict::Refused);
         };
         let Some(entity) = self.entity_type(txn, event, &kind)? else {
@@ -87,11 +88,8 @@ impl Partition {
         }
         let next = workspace.entity_types.values().map(|t| t.0 + 1).max().unwrap_or(EntityType::FIRST_OWN.0);
         workspace.entity_types.insert(name.to_owned(), EntityType(next));
-        let row = vec![
-            Value::Int(event.record.workspace.0.into()),
-            Value::Text(name.to_owned()),
-            Value::Int(next.into()),
-        ];
+        let row =
+            vec![Value::Int(event.record.workspace.0.into()), Value::Text(name.to_owned()), Value::Int(next.into())];
         txn.put(&schema::ENTITY_TYPE, vec![row])?;
         Ok(Some(EntityType(next)))
     }

@@ -87,12 +87,7 @@ pub struct Partition {
 
 impl Partition {
     /// Reads where the partition, of so many, stands.
-    pub fn load(
-        store: &mut dyn Reader,
-        number: u32,
-        partitions: u32,
-        settings: Settings,
-    ) -> Result<Partition, Error> {
+    pub fn load(store: &mut dyn Reader, number: u32, partitions: u32, settings: Settings) -> Result<Partition, Error> {
         let progress = store.get(&schema::PROGRESS, &[vec![Value::Int(number.into())]])?.pop().flatten();
         let (next_offset, now, jobs) = match progress {
             None => (0, Timestamp::MIN, Jobs::default()),
@@ -297,7 +292,8 @@ impl Partition {
         wanted: &[NodeId],
     ) -> Result<(), Error> {
         self.fetch_nodes(txn, workspace, wanted)?;
-        let mut profiles: Vec<ProfileId> = wanted.iter().filter_map(|n| self.nodes.peek(n)).map(|n| n.profile).collect();
+        let mut profiles: Vec<ProfileId> =
+            wanted.iter().filter_map(|n| self.nodes.peek(n)).map(|n| n.profile).collect();
         profiles.sort_unstable();
         profiles.dedup();
         self.load_profiles(txn, workspace, &profiles)

@@ -202,7 +202,8 @@ impl<'a> Joined<'a> {
 
     /// Every trait's observation that counts, by name; traits that are gone are left out.
     pub fn traits(&self) -> Vec<(&'a str, &'a traits::Observed)> {
-        let mut names: Vec<&str> = self.nodes.iter().flat_map(|n| n.partial.traits.iter().map(|(name, _)| name)).collect();
+        let mut names: Vec<&str> =
+            self.nodes.iter().flat_map(|n| n.partial.traits.iter().map(|(name, _)| name)).collect();
         names.sort_unstable();
         names.dedup();
         let counting = names.into_iter().filter_map(|name| Some((name, self.observed(name)?)));
@@ -214,7 +215,8 @@ impl<'a> Joined<'a> {
         if let [one] = self.nodes.as_slice() {
             return consent::decide(&one.partial.consents, purpose, channel, self.unstated, self.at);
         }
-        let rows: Vec<consent::Row> = self.nodes.iter().flat_map(|node| node.partial.consents.iter().cloned()).collect();
+        let rows: Vec<consent::Row> =
+            self.nodes.iter().flat_map(|node| node.partial.consents.iter().cloned()).collect();
         consent::decide(&rows, purpose, channel, self.unstated, self.at)
     }
 }

@@ -32,7 +32,8 @@ pub fn rebuild(
     let mut ends = vec![];
     for number in 0..log.partitions() {
         if log.start(number)? > 0 {
-            let cause = "the front of the log was trimmed, so state cannot be made from it; restore a backup of state.db";
+            let cause =
+                "the front of the log was trimmed, so state cannot be made from it; restore a backup of state.db";
             return Err(Error::unreadable("the log", cause));
         }
         ends.push(views::as_of(&mut *store.reader()?, number)?.0);

@@ -111,7 +111,10 @@ impl Registry {
                 entry.types |= 1 << bit;
                 entry.last_seen = entry.last_seen.max(place.at);
             }
-            None if self.entries >= NAMES_MAX || !is_storable(place.of, OF_BYTES_MAX) || !is_storable(name, NAME_BYTES_MAX) => {
+            None if self.entries >= NAMES_MAX
+                || !is_storable(place.of, OF_BYTES_MAX)
+                || !is_storable(name, NAME_BYTES_MAX) =>
+            {
                 self.overflow += 1;
                 return;
             }
@@ -137,8 +140,12 @@ impl Registry {
         }
         for (scope, of, name) in std::mem::take(&mut self.changed) {
             let Some(entry) = self.scopes[scope as usize].get(&of).and_then(|names| names.get(&name)) else { continue };
-            let types: Vec<&str> =
-                TYPES.iter().enumerate().filter(|(bit, _)| entry.types & (1 << bit) != 0).map(|(_, name)| *name).collect();
+            let types: Vec<&str> = TYPES
+                .iter()
+                .enumerate()
+                .filter(|(bit, _)| entry.types & (1 << bit) != 0)
+                .map(|(_, name)| *name)
+                .collect();
             effects.put(
                 &schema::PROPERTY,
                 vec![
@@ -172,4 +179,3 @@ fn class_name(class: Class) -> &'static str {
         Class::Free => "free",
     }
 }
-

@@ -183,6 +183,9 @@ mod tests {
         }
         assert!(timers.due.len() <= 4 * WINDOW);
         assert_eq!(timers.next(), Timestamp(0));
-        assert!(timers.known_until < Timestamp(WINDOW as i64), "the far ones are read from the store when their time comes");
+        assert!(
+            timers.known_until < Timestamp(WINDOW as i64),
+            "the far ones are read from the store when their time comes"
+        );
     }
 }

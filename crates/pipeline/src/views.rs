@@ -150,15 +150,13 @@ pub fn find(store: &mut dyn Reader, access: &Access, text: &str) -> Result<Optio
     find_among(store, access, &others)
 }
 
-fn find_among(
-    store: &mut dyn Reader,
-    access: &Access,
-    tried: &[(String, String)],
-) -> Result<Option<ProfileId>, Error> {
+fn find_among(store: &mut dyn Reader, access: &Access, tried: &[(String, String)]) -> Result<Option<ProfileId>, Error> {
     let keys: Vec<Row> = tried
         .iter()
         .filter_map(|(kind, value)| Some((kind, normalise(kind, value)?)))
-        .map(|(kind, value)| vec![workspace(access), PERSON, Value::Text(kind.clone()), Value::Text(value.into_owned())])
+        .map(|(kind, value)| {
+            vec![workspace(access), PERSON, Value::Text(kind.clone()), Value::Text(value.into_owned())]
+        })
         .collect();
     for row in store.get(&schema::IDENTIFIER, &keys)?.into_iter().flatten() {
         let key = Node::key(access.workspace, NodeId(row[4].as_int()?));
@@ -229,7 +227,12 @@ pub fn profile(
         let mut history: Vec<&Observed> = all.filter(|other| other.value != observed.value).collect();
         history.sort_by(|a, b| if a.outranks(b) { Ordering::Less } else { Ordering::Greater });
         let mut seen = vec![];
-        history.retain(|o| !seen.contains(&&o.value) && { seen.push(&o.value); true });
+        history.retain(|o| {
+            !seen.contains(&&o.value) && {
+                seen.push(&o.value);
+                true
+            }
+        });
         let history = history
             .into_iter()
             .map(|o| TraitHistory { value: raw(o.value.to_json()), source: source(o.source), at: o.at.to_string() })
@@ -310,12 +313,7 @@ pub fn profiles(
     Ok(members)
 }
 
-fn member(
-    store: &mut dyn Reader,
-    access: &Access,
-    id: ProfileId,
-    since: Timestamp,
-) -> Result<Option<Member>, Error> {
+fn member(store: &mut dyn Reader, access: &Access, id: ProfileId, since: Timestamp) -> Result<Option<Member>, Error> {
     let loaded = load(store, access, id)?;
     Ok(loaded.map(|(_, nodes)| Member {
         id: id.to_string(),
@@ -412,11 +410,7 @@ pub struct SegmentView {
 }
 
 /// The workspace's segments.
-pub fn segments(
-    store: &mut dyn Reader,
-    access: &Access,
-    definitions: &Workspace,
-) -> Result<Vec<SegmentView>, Error> {
+pub fn segments(store: &mut dyn Reader, access: &Access, definitions: &Workspace) -> Result<Vec<SegmentView>, Error> {
     let mut views = vec![];
     for (name, segment) in &definitions.segments {
         let state = match &segment.in_force {
@@ -548,7 +542,9 @@ pub fn timeline(
                 Err(error) => return Err(error.into()),
             };
         }
-        let Some(record) = block.iter().flat_map(|b| b.records()).find(|r| r.offset == offset && !r.erased) else { continue };
+        let Some(record) = block.iter().flat_map(|b| b.records()).find(|r| r.offset == offset && !r.erased) else {
+            continue;
+        };
         let Ok(event) = EventRecord::decode(record.payload) else { continue };
         let source = sources.get(&event.source).cloned().unwrap_or_else(|| format!("source {}", event.source));
         events.push(TimelineEvent { offset, source, event: raw(view::render(&event)) });

@@ -282,7 +282,8 @@ impl Worker {
     fn append(&mut self, kind: Kind, payload: &[u8]) -> Result<(), Error> {
         let mut batch = Batch::new();
         batch.push(kind, payload).map_err(|error| Error::Append(error.to_string()))?;
-        let offsets = futures_executor(self.log.append(self.number, batch)).map_err(|e| Error::Append(e.to_string()))?;
+        let offsets =
+            futures_executor(self.log.append(self.number, batch)).map_err(|e| Error::Append(e.to_string()))?;
         self.awaited = Some(offsets.start);
         Ok(())
     }
@@ -326,10 +327,7 @@ impl Worker {
     }
 
     /// Does `work` in a transaction.
-    fn transact<T>(
-        &mut self,
-        work: impl FnOnce(&mut Partition, &mut dyn Txn) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    fn transact<T>(&mut self, work: impl FnOnce(&mut Partition, &mut dyn Txn) -> Result<T, Error>) -> Result<T, Error> {
         self.stale = true;
         let mut txn = self.store.begin(self.number, self.epoch, self.generation)?;
         let done = work(&mut self.partition, &mut *txn)?;

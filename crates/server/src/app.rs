@@ -126,8 +126,7 @@ impl App {
         let mut pipelines = vec![];
         for number in (0..self.log.partitions()).filter(|_| self.settings.process) {
             let settings = self.settings.pipeline.clone();
-            let pipeline =
-                Pipeline::start(self.log.clone(), self.store.clone(), self.clock.clone(), number, settings)?;
+            let pipeline = Pipeline::start(self.log.clone(), self.store.clone(), self.clock.clone(), number, settings)?;
             let mut applied = pipeline.applied();
             let app = Arc::downgrade(self);
             // Deliveries wake when a commit has put something in an outbox.
@@ -376,8 +375,11 @@ impl App {
 
     /// The number of the source with this name.
     pub(crate) fn source_number(&self, workspace: WorkspaceId, name: &str) -> Result<u32, ApiError> {
-        let rows =
-            self.store.reader()?.scan(&Scan::prefix(&schema::SOURCE, vec![Value::Int(workspace.0.into())], usize::MAX))?;
+        let rows = self.store.reader()?.scan(&Scan::prefix(
+            &schema::SOURCE,
+            vec![Value::Int(workspace.0.into())],
+            usize::MAX,
+        ))?;
         let row = rows.iter().find(|row| row[2].as_text().is_ok_and(|n| n == name));
         let row = row.ok_or_else(|| ApiError::not_found("source", name, "make it with `onefold source add`"))?;
         Ok(row[1].as_int()? as u32)

@@ -11,7 +11,7 @@ use axum::{
 use onefold_model::access::Access;
 use sha2::{Digest, Sha256};
 
-use crate::{App, ApiError};
+use crate::{ApiError, App};
 
 /// Lets only the holder of the operator's token through.
 pub async fn require_token(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {

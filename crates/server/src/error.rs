@@ -86,13 +86,21 @@ impl IntoResponse for ApiError {
 
 impl From<onefold_state::Error> for ApiError {
     fn from(error: onefold_state::Error) -> Self {
-        if error.is_retryable() { ApiError::unavailable(error.to_string()) } else { ApiError::internal(error.to_string()) }
+        if error.is_retryable() {
+            ApiError::unavailable(error.to_string())
+        } else {
+            ApiError::internal(error.to_string())
+        }
     }
 }
 
 impl From<onefold_pipeline::Error> for ApiError {
     fn from(error: onefold_pipeline::Error) -> Self {
-        if error.is_retryable() { ApiError::unavailable(error.to_string()) } else { ApiError::internal(error.to_string()) }
+        if error.is_retryable() {
+            ApiError::unavailable(error.to_string())
+        } else {
+            ApiError::internal(error.to_string())
+        }
     }
 }
 

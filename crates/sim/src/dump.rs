@@ -34,7 +34,9 @@ fn tables(store: &dyn StateStore, which: impl Fn(&Table) -> bool) -> Dump {
         let rows = reader.scan(&Scan::prefix(table, vec![], usize::MAX)).expect("the store is there");
         let rows = match table.name {
             "dedupe_run" => vec![],
-            "dedupe_page" => rows.iter().flat_map(ids).collect::<std::collections::BTreeSet<Row>>().into_iter().collect(),
+            "dedupe_page" => {
+                rows.iter().flat_map(ids).collect::<std::collections::BTreeSet<Row>>().into_iter().collect()
+            }
             "verdict" => rows.iter().flat_map(verdicts).collect(),
             _ => rows,
         };
@@ -52,7 +54,8 @@ fn verdicts(row: &Row) -> Vec<Row> {
     let first = row[1].as_uint().expect("an offset");
     let verdicts = verdict::decode(first, row[3].as_bytes().expect("bytes")).expect("verdicts can be read");
     let each = (first..).zip(verdicts);
-    each.map(|(offset, verdict)| vec![row[0].clone(), Value::uint(offset), Value::Text(format!("{verdict:?}"))]).collect()
+    each.map(|(offset, verdict)| vec![row[0].clone(), Value::uint(offset), Value::Text(format!("{verdict:?}"))])
+        .collect()
 }
 
 /// Where two dumps differ, a line each; at most a few.

@@ -9,9 +9,7 @@ use std::{collections::BTreeMap, future::ready, ops::Range, sync::Arc};
 use onefold_log::{
     AppendError, Appending, Batch, Block, EventLog, Fault as LogFault, Offset, Partition, ReadError, Verified,
 };
-use onefold_state::{
-    Epoch, Error, Generation, Reader, Row, Scan, StateStore, Table, Txn, Value,
-};
+use onefold_state::{Epoch, Error, Generation, Reader, Row, Scan, StateStore, Table, Txn, Value};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -72,6 +70,14 @@ impl Faults {
     /// Lets nothing happen any more.
     pub fn disarm(&self) {
         self.armed.lock().clear();
+    }
+
+    /// Does `look` while nothing goes wrong; what is to come comes after.
+    pub fn aside<T>(&self, look: impl FnOnce() -> T) -> T {
+        let armed = std::mem::take(&mut *self.armed.lock());
+        let seen = look();
+        *self.armed.lock() = armed;
+        seen
     }
 
     /// The fault at which the process died since this was asked last.

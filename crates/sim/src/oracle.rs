@@ -260,13 +260,7 @@ fn people(world: &World, told: &Told) -> BTreeMap<ProfileId, Person> {
     people
 }
 
-fn profiles(
-    world: &World,
-    told: &Told,
-    people: &BTreeMap<ProfileId, Person>,
-    settled: bool,
-    found: &mut Vec<Broken>,
-) {
+fn profiles(world: &World, told: &Told, people: &BTreeMap<ProfileId, Person>, settled: bool, found: &mut Vec<Broken>) {
     let definitions = world.definitions();
     let now = told.now.plus(1);
     let members = tables::members(world);
@@ -292,7 +286,8 @@ fn profiles(
         let facts = reference::Person { traits: &traits, events: &person.events, reachable: &reachable };
         for (name, computed) in &definitions.computed {
             let Some((_, definition)) = &computed.in_force else { continue };
-            let must = reference::value(definition, &facts, now, &definitions.time_zone).map(|value| tidy(value).to_json());
+            let must =
+                reference::value(definition, &facts, now, &definitions.time_zone).map(|value| tidy(value).to_json());
             let shown = view.computed.get(name).map(|value| value.get().to_owned());
             if shown != must {
                 found.push(format!("{id}: computed {name} is {shown:?} and must be {must:?}"));
@@ -302,9 +297,10 @@ fn profiles(
             continue;
         }
         for (name, segment) in &definitions.segments {
-            let must = segment.in_force.as_ref().is_some_and(|(_, definition)| {
-                reference::holds(&definition.condition, &facts, &definitions, now)
-            });
+            let must = segment
+                .in_force
+                .as_ref()
+                .is_some_and(|(_, definition)| reference::holds(&definition.condition, &facts, &definitions, now));
             let is = members.contains(&(name.clone(), *id));
             if is != must {
                 let who: Vec<&str> = view.identifiers.iter().map(|i| i.value.as_str()).collect();

@@ -148,7 +148,8 @@ impl World {
     pub fn segment(&mut self, name: &str, condition: &str) -> u64 {
         let condition = text::parse(condition).unwrap_or_else(|error| panic!("{error}"));
         let (description, purpose, owner) = (None, None, None);
-        let definition = onefold_model::segment::Definition { name: name.to_owned(), description, purpose, owner, condition };
+        let definition =
+            onefold_model::segment::Definition { name: name.to_owned(), description, purpose, owner, condition };
         self.command(Command::SegmentSet(definition))
     }
 
@@ -223,7 +224,7 @@ impl World {
         rebuild::rebuild(&self.log, &self.store, &clock, &self.settings, &mut |_, _| {})
     }
 
-    /// The same log folded into an empty store, with these settings.
+    /// The same log, and no more, folded into an empty store, with these settings.
     ///
     /// # Panics
     /// Where a step fails.
@@ -231,7 +232,8 @@ impl World {
         let mut world = World::on(self.log.clone(), Arc::new(MemoryStore::new(schema::ALL)));
         world.settings = settings;
         world.workspace = self.workspace;
-        world.clock = self.clock.clone();
+        // A clock on which nothing is ever due.
+        world.clock = Arc::new(ManualClock::at(Timestamp::MIN));
         world.run();
         world
     }
@@ -298,8 +300,12 @@ impl World {
                 let name = body["event"].as_str().or(body["type"].as_str()).unwrap_or_default();
                 return format!("event {name}");
             }
-            let mut who: Vec<&str> =
-                body["profile"]["identifiers"].as_array().into_iter().flatten().filter_map(|i| i["value"].as_str()).collect();
+            let mut who: Vec<&str> = body["profile"]["identifiers"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|i| i["value"].as_str())
+                .collect();
             who.sort_unstable();
             format!("{kind} {}: {}", row[6].as_text().expect("text"), who.join(" "))
         })

@@ -18,7 +18,8 @@ pub const CATEGORIES_MAX: usize = 200;
 
 /// The rows that an event's context brings; none where it says nothing about consent.
 pub fn rows(context: &Members<'_>, at: Timestamp, offset: u64) -> Vec<Row> {
-    let row = |purpose: String, state: State| Row { at, state, strength: Strength::Signal, purpose, channel: None, offset };
+    let row =
+        |purpose: String, state: State| Row { at, state, strength: Strength::Signal, purpose, channel: None, offset };
     let mut read = vec![];
     for signal in [context.get("consent").map(segment), context.get("consentManagement").map(rudderstack)] {
         match signal {

@@ -392,7 +392,9 @@ mod tests {
     fn what_is_missing_is_put_in_front() {
         check(
             r#"{ "type":"identify","userId":7,"sentAt":"2026-11-21T10:00:00Z"}"#,
-            expect![[r#"2026-11-21T20:30:00.000Z {"messageId":"made-0f11d3174d2b229f6e3865c7c9769eb3","type":"identify","userId":7,"sentAt":"2026-11-21T10:00:00Z"}"#]],
+            expect![[
+                r#"2026-11-21T20:30:00.000Z {"messageId":"made-0f11d3174d2b229f6e3865c7c9769eb3","type":"identify","userId":7,"sentAt":"2026-11-21T10:00:00Z"}"#
+            ]],
         );
         let by_route = run(r#"{"userId":"u","messageId":"m","event":"A"}"#, "{}", Some(Kind::Track));
         assert!(by_route.ends_with(r#"{"type":"track","userId":"u","messageId":"m","event":"A"}"#), "{by_route}");
@@ -404,7 +406,9 @@ mod tests {
     fn null_is_as_good_as_missing() {
         check(
             r#"{"type":"page","userId":"u","sentAt":"2026-11-21T10:00:00Z","messageId":null}"#,
-            expect![[r#"2026-11-21T20:30:00.000Z {"messageId":"made-06419f1b101f31753f73e72e637739a6","type":"page","userId":"u","sentAt":"2026-11-21T10:00:00Z"}"#]],
+            expect![[
+                r#"2026-11-21T20:30:00.000Z {"messageId":"made-06419f1b101f31753f73e72e637739a6","type":"page","userId":"u","sentAt":"2026-11-21T10:00:00Z"}"#
+            ]],
         );
         let by_route = run(r#"{"type":null,"userId":"u","messageId":"m"}"#, "{}", Some(Kind::Page));
         assert!(by_route.ends_with(r#"{"type":"page","userId":"u","messageId":"m"}"#), "{by_route}");
@@ -444,9 +448,7 @@ mod tests {
         );
         check(
             r#"{"type":"identify","userId":"u","timestamp":"0000-01-01T00:00:00.000Z"}"#,
-            expect![[
-                r#"bad_time: timestamp "0000-01-01T00:00:00.000Z" is not an ISO 8601 date-time from 1900 on"#
-            ]],
+            expect![[r#"bad_time: timestamp "0000-01-01T00:00:00.000Z" is not an ISO 8601 date-time from 1900 on"#]],
         );
         let long = format!(r#"{{"type":"identify","userId":"u","traits":{{"a":"{}"}}}}"#, "x".repeat(40_000));
         check(
@@ -480,8 +482,16 @@ mod tests {
             let batch = Fields::default();
             let raw: &RawValue = serde_json::from_str(event).unwrap();
             let (workspace, source) = (WorkspaceId(1), 2);
-            let incoming =
-                Incoming { workspace, source, raw, kind: None, batch: &batch, place: 0, received_at: received, import: false };
+            let incoming = Incoming {
+                workspace,
+                source,
+                raw,
+                kind: None,
+                batch: &batch,
+                place: 0,
+                received_at: received,
+                import: false,
+            };
             let mut out = vec![];
             accept(&incoming, &Limits::default(), &mut out).unwrap();
             EventRecord::decode(&out).unwrap().json[..51].to_owned()

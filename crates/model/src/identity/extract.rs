@@ -173,7 +173,10 @@ mod tests {
             ],
         );
         check(r#"{"type":"track","userId":"null","anonymousId":"a1"}"#, expect!["anonymous_id=a1 (Event, 1 dropped)"]);
-        check(r#"{"type":"alias","userId":"u2","previousId":"u1"}"#, expect!["user_id=u2 user_id=u1 (Alias, 0 dropped)"]);
+        check(
+            r#"{"type":"alias","userId":"u2","previousId":"u1"}"#,
+            expect!["user_id=u2 user_id=u1 (Alias, 0 dropped)"],
+        );
         check(
             r#"{"type":"alias","userId":"u2","previousId":"a1","anonymousId":"a1"}"#,
             expect!["user_id=u2 anonymous_id=a1 (Alias, 0 dropped)"],
@@ -182,6 +185,9 @@ mod tests {
             r#"{"type":"merge","mergeProperties":[{"type":"email","value":"a@b.c"},{"type":"phone","value":"+4989123456"}]}"#,
             expect!["email=a@b.c phone=+4989123456 (Event, 0 dropped)"],
         );
-        check(r#"{"type":"track","event":"x","properties":{"email":"a@b.c"},"userId":1}"#, expect!["user_id=1 (Event, 0 dropped)"]);
+        check(
+            r#"{"type":"track","event":"x","properties":{"email":"a@b.c"},"userId":1}"#,
+            expect!["user_id=1 (Event, 0 dropped)"],
+        );
     }
 }

@@ -58,8 +58,9 @@ mod tests {
 
     #[test]
     fn each_kind_has_one_form() {
-        let check =
-            |kind: &str, value: &str, expect: Option<&str>| assert_eq!(normalise(kind, value).as_deref(), expect, "{value}");
+        let check = |kind: &str, value: &str, expect: Option<&str>| {
+            assert_eq!(normalise(kind, value).as_deref(), expect, "{value}")
+        };
         check("email", " Ada@Example.COM ", Some("ada@example.com"));
         check("email", "ada+tag@example.com", Some("ada+tag@example.com"));
         check("email", "ÄDA@example.com", Some("äda@example.com"));

@@ -71,9 +71,38 @@ impl Default for Rules {
 
 /// What software writes where it knows no identifier, and what people type into forms.
 const BLOCKED: &[&str] = &[
-    "null", "nil", "none", "nan", "n/a", "na", "undefined", "unknown", "unset", "empty", "missing", "default", "anonymous",
-    "guest", "user", "test", "true", "false", "-", "-1", "[object object]", "{}", "[]", "test@test.com", "test@example.com",
-    "test@test", "a@a.com", "no@email.com", "none@none.com", "noreply@*", "no-reply@*", "donotreply@*",
+    "null",
+    "nil",
+    "none",
+    "nan",
+    "n/a",
+    "na",
+    "undefined",
+    "unknown",
+    "unset",
+    "empty",
+    "missing",
+    "default",
+    "anonymous",
+    "guest",
+    "user",
+    "test",
+    "true",
+    "false",
+    "-",
+    "-1",
+    "[object object]",
+    "{}",
+    "[]",
+    "test@test.com",
+    "test@example.com",
+    "test@test",
+    "a@a.com",
+    "no@email.com",
+    "none@none.com",
+    "noreply@*",
+    "no-reply@*",
+    "donotreply@*",
 ];
 
 impl Rules {
@@ -113,7 +142,10 @@ impl Rules {
                 problems.push(format!("kinds[{i}].kind: {} stands twice", rule.kind));
             }
             if rule.limit.is_some_and(|limit| limit.max == 0) {
-                problems.push(format!("kinds[{i}].limit.max must be at least 1; to use no {} at all, block \"*\"", rule.kind));
+                problems.push(format!(
+                    "kinds[{i}].limit.max must be at least 1; to use no {} at all, block \"*\"",
+                    rule.kind
+                ));
             }
         }
         if self.cluster_nodes_max < 2 {

@@ -34,11 +34,22 @@ pub struct Partial {
     pub series: Vec<(MetricId, Series)>,
     /// The newest consent row of each purpose, channel and strength.
     pub consents: Vec<consent::Row>,
-    /// Nodes that a statement has named together with this one, accepted or not, ascending, each with the strongest
-    /// origin of such a statement: a pair is recorded once.
-    pub links: Vec<(NodeId, Origin)>,
+    /// Nodes that a statement has named together with this one, accepted or not, ascending.
+    pub links: Vec<Link>,
     /// Log offsets of the newest events, ascending.
     pub recent: Vec<u64>,
+}
+
+/// That a statement has named a node together with another: so a pair is recorded once under the same rules, or again by
+/// a stronger origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The other.
+    pub node: NodeId,
+    /// How strong the statement was.
+    pub origin: Origin,
+    /// The log offset of the identity rules it was said under.
+    pub rules: u64,
 }
 
 /// A stored partial that cannot be read.
@@ -52,11 +63,17 @@ pub enum DecodeError {
     Damaged(String),
 }
 
+impl Link {
+    fn covers(&self, other: &Link) -> bool {
+        self.rules == other.rules && self.origin.strength() >= other.origin.strength()
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Head<'a> {
     traits: std::borrow::Cow<'a, Traits>,
     consents: std::borrow::Cow<'a, [consent::Row]>,
-    links: std::borrow::Cow<'a, [(NodeId, Origin)]>,
+    links: std::borrow::Cow<'a, [Link]>,
     recent: std::borrow::Cow<'a, [u64]>,
     series: u32,
 }
@@ -126,37 +143,38 @@ impl Partial {
         }
     }
 
-    /// Notes that a statement named `node` together with this one. Says whether that is new, or stronger than before.
-    pub fn link(&mut self, node: NodeId, origin: Origin) -> bool {
-        match self.links.binary_search_by_key(&node, |(other, _)| *other) {
+    /// Notes that a statement named another node together with this one. Says whether that is new.
+    pub fn link(&mut self, link: Link) -> bool {
+        match self.place_of(link.node) {
             Ok(place) => {
-                let known = &mut self.links[place].1;
-                let stronger = origin.strength() > known.strength();
-                if stronger {
-                    *known = origin;
+                let new = !self.links[place].covers(&link);
+                if new {
+                    self.links[place] = link;
                 }
-                stronger
+                new
             }
             Err(place) => {
-                self.links.insert(place, (node, origin));
+                self.links.insert(place, link);
                 true
             }
         }
     }
 
-    /// Whether a statement at least as strong has named `node` together with this one.
-    pub fn is_linked(&self, node: NodeId, origin: Origin) -> bool {
-        let place = self.links.binary_search_by_key(&node, |(other, _)| *other);
-        place.is_ok_and(|place| self.links[place].1.strength() >= origin.strength())
+    /// Whether such a statement was noted before.
+    pub fn is_linked(&self, link: &Link) -> bool {
+        self.place_of(link.node).is_ok_and(|place| self.links[place].covers(link))
     }
 
     /// Forgets `node`. Says whether it was known.
     pub fn unlink(&mut self, node: NodeId) -> bool {
-        let place = self.links.binary_search_by_key(&node, |(other, _)| *other);
-        place.is_ok_and(|place| {
+        self.place_of(node).is_ok_and(|place| {
             self.links.remove(place);
             true
         })
+    }
+
+    fn place_of(&self, node: NodeId) -> Result<usize, usize> {
+        self.links.binary_search_by_key(&node, |link| link.node)
     }
 
     /// Notes an event's offset; gives a page of the oldest where there are too many.
@@ -217,7 +235,7 @@ impl Partial {
     pub fn size_bytes(&self) -> usize {
         let traits: usize = self.traits.iter().map(|(name, seen)| name.len() + 120 * seen.len()).sum();
         let series: usize = self.series.iter().map(|(_, series)| series.size_bytes()).sum();
-        200 + traits + series + 96 * self.consents.len() + 16 * self.links.len() + 8 * self.recent.len()
+        200 + traits + series + 96 * self.consents.len() + 24 * self.links.len() + 8 * self.recent.len()
     }
 }
 
@@ -237,14 +255,15 @@ mod tests {
         let mut rows: Vec<consent::Row> = (0..3000).map(|n| signal(n, 5)).collect();
         let fold = |rows: &[consent::Row]| {
             let mut partial = Partial::default();
-            rows.iter().for_each(|row| drop(partial.consent(row.clone())));
+            for row in rows {
+                partial.consent(row.clone());
+            }
             partial.consents
         };
         let forward = fold(&rows);
         assert_eq!(forward.len(), CONSENTS_MAX);
-        let allowed = |purpose: &str| {
-            consent::decide(&forward, purpose, None, consent::Unstated::Allow, Timestamp(9)).allowed
-        };
+        let allowed =
+            |purpose: &str| consent::decide(&forward, purpose, None, consent::Unstated::Allow, Timestamp(9)).allowed;
         assert!(allowed("p0") && !allowed("p1"), "what is kept is exact");
         assert!(!allowed("p998"), "what was dropped is denied, though it was granted");
         let rng = SeededRng::new(3);
@@ -255,14 +274,15 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_noted_once_and_again_where_it_is_stronger() {
+    fn a_link_is_noted_once_and_again_where_it_is_stronger_or_rules_are_new() {
         let mut partial = Partial::default();
-        let node = NodeId(7);
-        assert!(partial.link(node, Origin::Event));
-        assert!(!partial.link(node, Origin::Event));
-        assert!(!partial.is_linked(node, Origin::Alias));
-        assert!(partial.link(node, Origin::Alias));
-        assert!(partial.is_linked(node, Origin::Event));
-        assert!(partial.unlink(node) && !partial.unlink(node));
+        let link = |origin: Origin, rules: u64| Link { node: NodeId(7), origin, rules };
+        assert!(partial.link(link(Origin::Event, 0)));
+        assert!(!partial.link(link(Origin::Event, 0)));
+        assert!(!partial.is_linked(&link(Origin::Alias, 0)));
+        assert!(partial.link(link(Origin::Alias, 0)));
+        assert!(partial.is_linked(&link(Origin::Event, 0)));
+        assert!(partial.link(link(Origin::Event, 9)));
+        assert!(partial.unlink(NodeId(7)) && !partial.unlink(NodeId(7)));
     }
 }

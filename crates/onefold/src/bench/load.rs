@@ -3,11 +3,7 @@
 //! It speaks just enough HTTP/1.1 to do so, because on two cores a client that does more would be measured with the
 //! server.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use onefold_model::{Clock as _, clock::SystemClock};
 use tokio::{

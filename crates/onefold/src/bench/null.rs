@@ -3,7 +3,12 @@
 
 use std::{fs::File, io::Write as _, net::SocketAddr, path::Path};
 
-use axum::{Router, body::Bytes, extract::{DefaultBodyLimit, State}, routing::post};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    routing::post,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Failure;

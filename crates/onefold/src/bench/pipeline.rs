@@ -34,9 +34,8 @@ const EVENTS: [(&str, u64); 8] = [
 pub fn run(events: u64, profiles: u64) -> Result<Value, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string(), "");
     let folder = tempfile::tempdir()?;
-    let log: Arc<dyn EventLog> = Arc::new(
-        SqliteLog::open(&folder.path().join("log.db"), SqliteLogSettings::default()).map_err(|e| failed(&e))?,
-    );
+    let log: Arc<dyn EventLog> =
+        Arc::new(SqliteLog::open(&folder.path().join("log.db"), SqliteLogSettings::default()).map_err(|e| failed(&e))?);
     let store: Arc<dyn StateStore> = Arc::new(
         SqliteStore::open(folder.path().join("state.db"), schema::ALL, SqliteSettings::default())
             .map_err(|e| failed(&e))?,
@@ -53,8 +52,7 @@ pub fn run(events: u64, profiles: u64) -> Result<Value, Failure> {
     }
     append(&*log, batch)?;
     let settings = onefold_pipeline::Settings::default();
-    let mut worker =
-        Worker::open(log.clone(), store.clone(), clock.clone(), 0, settings).map_err(|e| failed(&e))?;
+    let mut worker = Worker::open(log.clone(), store.clone(), clock.clone(), 0, settings).map_err(|e| failed(&e))?;
     while worker.step().map_err(|e| failed(&e))? == Step::Worked {}
     fill(&*log, events, profiles, clock.now())?;
     let began = clock.now();
@@ -112,9 +110,7 @@ fn fill(log: &dyn EventLog, events: u64, profiles: u64, now: Timestamp) -> Resul
             sent_at: None,
             json: &body,
         };
-        batch
-            .push_with(Kind::Event, |out| record.encode(out))
-            .map_err(|error| Failure::new(error.to_string(), ""))?;
+        batch.push_with(Kind::Event, |out| record.encode(out)).map_err(|error| Failure::new(error.to_string(), ""))?;
         if batch.len() >= 1000 {
             append(log, std::mem::replace(&mut batch, Batch::with_capacity(1 << 20)))?;
         }

@@ -146,7 +146,10 @@ fn expand(patterns: &[String]) -> Result<Vec<PathBuf>, Failure> {
         }
         found.sort();
         if found.is_empty() {
-            return Err(Failure::new(format!("no file matches {pattern}"), "check the pattern; only its last part may have * and ?"));
+            return Err(Failure::new(
+                format!("no file matches {pattern}"),
+                "check the pattern; only its last part may have * and ?",
+            ));
         }
         files.extend(found);
     }
@@ -167,9 +170,8 @@ fn mapping_of(args: &Import, file: &Path) -> Result<Mapping, Failure> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Failure::new(format!("{} cannot be read: {error}", path.display()), "give the path of a mapping file")
         })?;
-        return Mapping::parse(&text).map_err(|error| {
-            Failure::new(format!("{}: {error}", path.display()), "compare it with docs/import.md")
-        });
+        return Mapping::parse(&text)
+            .map_err(|error| Failure::new(format!("{}: {error}", path.display()), "compare it with docs/import.md"));
     }
     let sample = sample(file, &Default::default(), SAMPLE_ROWS).map_err(unreadable)?;
     let Guess { toml, problems } = guess::guess(&sample);
@@ -219,9 +221,9 @@ fn bind(file: &Path, mapping: &Mapping, source: &str) -> Result<(Box<dyn Rows>, 
     let options = mapping.read_options();
     let sample = sample(file, &options, SAMPLE_ROWS).map_err(unreadable)?;
     let digest = Digest::of(&mut File::open(file)?)?;
-    let mapper = mapping
-        .bind(&sample, RowIds::new(source, &digest))
-        .map_err(|error| Failure::new(format!("{}: {error}", file.display()), "correct the mapping; see docs/import.md"))?;
+    let mapper = mapping.bind(&sample, RowIds::new(source, &digest)).map_err(|error| {
+        Failure::new(format!("{}: {error}", file.display()), "correct the mapping; see docs/import.md")
+    })?;
     Ok((open(file, &options).map_err(unreadable)?, mapper))
 }
 
@@ -249,7 +251,9 @@ impl ImportJob<'_> {
                     let line = row.line;
                     events.clear();
                     match mapper.apply(&row, &mut events) {
-                        Ok(()) => events.iter().try_for_each(|event| writeln!(body, "{{\"line\":{line},\"event\":{event}}}"))?,
+                        Ok(()) => events
+                            .iter()
+                            .try_for_each(|event| writeln!(body, "{{\"line\":{line},\"event\":{event}}}"))?,
                         Err(bad) => write_bad(&mut body, bad.line, &bad.reason, &bad.raw)?,
                     }
                 }

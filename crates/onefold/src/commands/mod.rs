@@ -27,7 +27,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         match cli.command {
             Command::Serve { listen, role } => {
                 if role != "all" {
-                    let cause = format!("the role {role:?} needs PostgreSQL and Kafka, and this version has no Kafka log");
+                    let cause =
+                        format!("the role {role:?} needs PostgreSQL and Kafka, and this version has no Kafka log");
                     return Err(Failure::new(cause, "leave --role out: one process does everything"));
                 }
                 settings.server.listen = listen.unwrap_or(settings.server.listen);
@@ -134,7 +135,9 @@ async fn source(common: &Common, client: &Client, command: cli::Source) -> Resul
         cli::Source::Show { name } => {
             let all = client.get("/api/v1/sources").await?;
             let one = all.as_array().into_iter().flatten().find(|source| source["name"] == json!(name)).cloned();
-            one.ok_or_else(|| Failure::new(format!("there is no source {name:?}"), "list them with `onefold source list`"))?
+            one.ok_or_else(|| {
+                Failure::new(format!("there is no source {name:?}"), "list them with `onefold source list`")
+            })?
         }
         cli::Source::Pause { name, resume } => {
             let path = format!("/api/v1/sources/{}", segment(&name));

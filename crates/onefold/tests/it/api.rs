@@ -48,7 +48,8 @@ fn an_event_is_in_the_profile_when_its_offset_is_applied() {
     let key = folder.json(&["source", "add", "web"])["write_key"].as_str().unwrap().to_owned();
     let client = http();
     let event = json!({ "userId": "u1", "anonymousId": "a1", "event": "Seen", "properties": { "n": 1 } });
-    let answer = client.post(format!("{}/v1/track", server.url)).basic_auth(&key, Some("")).json(&event).send().unwrap();
+    let answer =
+        client.post(format!("{}/v1/track", server.url)).basic_auth(&key, Some("")).json(&event).send().unwrap();
     assert_eq!(answer.json::<Value>().unwrap(), json!({ "success": true }));
     let stats = |query: &str| -> Value {
         let url = format!("{}/api/v1/stats{query}", server.url);

@@ -61,7 +61,8 @@ fn the_main_job_works_without_a_server_and_says_the_same_with_one() {
 #[test]
 fn an_import_twice_counts_once_and_bad_rows_have_their_lines() {
     let folder = Folder::new();
-    let file = folder.file("people.csv", "user_id,email,plan\nu1,ada@example.com,pro\nu2,grace@example.com\nu3,,free\n");
+    let file =
+        folder.file("people.csv", "user_id,email,plan\nu1,ada@example.com,pro\nu2,grace@example.com\nu3,,free\n");
     let file = file.to_str().unwrap();
     for _ in 0..2 {
         let report = folder.json(&["import", file, "--source", "crm", "--yes"]);

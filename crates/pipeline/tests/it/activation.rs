@@ -2,7 +2,10 @@
 
 use onefold_log::Kind;
 use onefold_model::command::Command;
-use onefold_sim::{World, oracle, track, world::{DAY, START}};
+use onefold_sim::{
+    World, oracle, track,
+    world::{DAY, START},
+};
 use onefold_state::schema;
 
 fn keys(world: &World) -> Vec<String> {
@@ -30,7 +33,11 @@ fn a_new_destination_gets_who_is_in_and_then_the_differences() {
     world.command(Command::Resync("crm".to_owned()));
     world.send(track("u1", "Order"));
     world.run();
-    assert_eq!(world.outbox("crm")[12..].iter().filter(|line| line.starts_with("enter")).count(), 2, "entered, and sent again");
+    assert_eq!(
+        world.outbox("crm")[12..].iter().filter(|line| line.starts_with("enter")).count(),
+        2,
+        "entered, and sent again"
+    );
     world.command(Command::Unsubscribe("crm".to_owned()));
     world.send(track("u2", "Order"));
     world.run();

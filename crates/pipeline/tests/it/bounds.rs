@@ -2,7 +2,10 @@
 
 use onefold_log::{Batch, Kind};
 use onefold_model::profile::partial::LINKS_MAX;
-use onefold_sim::{World, identify, oracle, track, world::{SECOND, wait_for}};
+use onefold_sim::{
+    World, identify, oracle, track,
+    world::{SECOND, wait_for},
+};
 use onefold_state::schema;
 use serde_json::json;
 
@@ -76,7 +79,10 @@ fn huge_and_deep_values_stay_in_the_log() {
         received_at: world.now(),
         timestamp: world.now(),
         sent_at: None,
-        json: &format!(r#"{{"type":"identify","messageId":"d","userId":"u3","traits":{{"deep":{0}}},"properties":{{"deep":{0}}}}}"#, deep.get()),
+        json: &format!(
+            r#"{{"type":"identify","messageId":"d","userId":"u3","traits":{{"deep":{0}}},"properties":{{"deep":{0}}}}}"#,
+            deep.get()
+        ),
     };
     let mut bytes = vec![];
     record.encode(&mut bytes);

@@ -1,6 +1,9 @@
 //! Consent, as segments ask it.
 
-use onefold_model::{command::Command, consent::{State, Unstated}};
+use onefold_model::{
+    command::Command,
+    consent::{State, Unstated},
+};
 use onefold_sim::{World, oracle, track, world::reference};
 use onefold_state::schema;
 

@@ -79,7 +79,11 @@ fn a_record_that_is_no_event_hurts_only_itself() {
         record.encode(&mut bytes);
         bytes
     };
-    let deep = format!("{{\"type\":\"track\",\"messageId\":\"deep\",\"userId\":\"u1\",\"event\":\"A\",\"properties\":{{\"x\":{}{}}}}}", "[".repeat(9000), "]".repeat(9000));
+    let deep = format!(
+        "{{\"type\":\"track\",\"messageId\":\"deep\",\"userId\":\"u1\",\"event\":\"A\",\"properties\":{{\"x\":{}{}}}}}",
+        "[".repeat(9000),
+        "]".repeat(9000)
+    );
     for poison in [
         vec![],
         vec![9; 40],

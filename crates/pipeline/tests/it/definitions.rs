@@ -29,9 +29,19 @@ fn what_does_not_fit_changes_nothing_and_is_shown() {
     world.command(Command::ComputedRemove("spent".to_owned()));
     world.command(Command::IdentityRules(rules));
     world.command(Command::TimeZone("Mars/Olympus".to_owned()));
-    world.command(Command::ObjectTypeSet(ObjectType { name: "Person".to_owned(), description: String::new(), traits: Default::default() }));
+    world.command(Command::ObjectTypeSet(ObjectType {
+        name: "Person".to_owned(),
+        description: String::new(),
+        traits: Default::default(),
+    }));
     let destination = "x".repeat(3000);
-    world.command(Command::Subscribe(Subscription { destination, segments: vec![], events: vec![], purpose: None, channel: None }));
+    world.command(Command::Subscribe(Subscription {
+        destination,
+        segments: vec![],
+        events: vec![],
+        purpose: None,
+        channel: None,
+    }));
     world.send(track("u1", "Order"));
     world.run();
     assert_eq!(world.rows(&schema::DEFINITION), before);

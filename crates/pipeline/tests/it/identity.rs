@@ -148,7 +148,11 @@ fn a_command_can_join_what_a_command_parted_and_part_it_again() {
     let mut world = World::new();
     world.send(identify("u1 a1", json!({})));
     for (joined, people) in [(false, vec!["a1", "u1"]), (true, vec!["a1 u1"]), (false, vec!["a1", "u1"])] {
-        if joined { world.merge("u1", "a1") } else { world.unmerge("u1", Some("a1")) };
+        if joined {
+            world.merge("u1", "a1")
+        } else {
+            world.unmerge("u1", Some("a1"))
+        };
         assert_eq!(world.run().people(), people);
         oracle::check(&world);
     }
@@ -180,7 +184,11 @@ fn new_rules_count_from_now_on_and_part_nobody() {
     world.command(Command::IdentityRules(Rules::default()));
     world.send(identify("u1 eve@example.com", json!({})));
     world.run();
-    assert_eq!(world.people(), ["a1", "ada@example.com bob@example.com eve@example.com u1"], "said again, it is weighed again");
+    assert_eq!(
+        world.people(),
+        ["a1", "ada@example.com bob@example.com eve@example.com u1"],
+        "said again, it is weighed again"
+    );
     oracle::check(&world);
 }
 

@@ -2,7 +2,10 @@
 
 use onefold_model::Timestamp;
 use onefold_pipeline::views;
-use onefold_sim::{World, group, object, oracle, track, world::{DAY, START}};
+use onefold_sim::{
+    World, group, object, oracle, track,
+    world::{DAY, START},
+};
 use onefold_state::schema;
 use serde_json::json;
 

@@ -28,7 +28,8 @@ fn a_trait_has_the_newest_value_its_history_and_where_it_came_from() {
     world.clock.set(START.plus(HOUR));
     world.send(identify("u1", json!({ "plan": "pro" })).at(START.plus(2 * MINUTE)).from(2));
     world.send(identify("u1", json!({ "plan": "free" })).at(START.plus(MINUTE)));
-    let last = world.send(identify("u1", json!({ "plan": "pro", "gone": 1, "n": 1.50 })).at(START.plus(3 * MINUTE)).from(2));
+    let last =
+        world.send(identify("u1", json!({ "plan": "pro", "gone": 1, "n": 1.50 })).at(START.plus(3 * MINUTE)).from(2));
     world.send(identify("u1", json!({ "gone": null })).at(START.plus(4 * MINUTE)));
     world.run();
     let profile = world.profile("u1").unwrap();

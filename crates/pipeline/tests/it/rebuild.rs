@@ -5,7 +5,10 @@ use std::sync::Arc;
 use onefold_log::{MemoryLog, SqliteLog, SqliteLogSettings};
 use onefold_model::command::Command;
 use onefold_pipeline::Settings;
-use onefold_sim::{World, alias, dump, group, identify, oracle, track, world::{DAY, HOUR}};
+use onefold_sim::{
+    World, alias, dump, group, identify, oracle, track,
+    world::{DAY, HOUR},
+};
 use onefold_state::{SqliteSettings, SqliteStore, StateStore, schema};
 use serde_json::json;
 
@@ -62,7 +65,11 @@ fn a_rebuild_gives_equal_tables_and_sends_nothing() {
     assert!(rebuilt.waiting > 0);
     world.send(track("u1", "Order"));
     world.run();
-    assert_eq!(world.rows(&schema::OUTBOX).len(), rebuilt.waiting + 2, "afterwards it sends again: the order, and who entered");
+    assert_eq!(
+        world.rows(&schema::OUTBOX).len(),
+        rebuilt.waiting + 2,
+        "afterwards it sends again: the order, and who entered"
+    );
     oracle::check(&world);
 }
 

@@ -115,7 +115,8 @@ fn a_redefinition_counts_when_the_log_is_folded_in_and_the_earlier_version_until
     for _ in 0..3 {
         world.step().unwrap();
     }
-    let view = |world: &World| views::segments(&mut *world.reader(), &world.access(), &world.definitions()).unwrap().remove(0);
+    let view =
+        |world: &World| views::segments(&mut *world.reader(), &world.access(), &world.definitions()).unwrap().remove(0);
     assert_eq!(view(&world).state, "updating");
     assert_eq!(world.members("vip"), ["u0", "u1", "u11", "u2", "u3", "u4"]);
     world.crash();

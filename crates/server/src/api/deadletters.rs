@@ -92,7 +92,8 @@ pub async fn show(
 ) -> Result<Json<LetterView>, ApiError> {
     app.read(move |_, reader| {
         let row = reader.get(&schema::DEAD_LETTER, &[key(&access, &id)])?.pop().flatten();
-        let row = row.ok_or_else(|| ApiError::not_found("dead letter", &id, "list them with `onefold deadletter list`"))?;
+        let row =
+            row.ok_or_else(|| ApiError::not_found("dead letter", &id, "list them with `onefold deadletter list`"))?;
         view(&row, true).map(Json)
     })
     .await

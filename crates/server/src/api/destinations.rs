@@ -71,10 +71,7 @@ fn row_of(reader: &mut dyn Reader, workspace: WorkspaceId, name: &str) -> Result
 
 /// The workspace's destinations.
 #[utoipa::path(get, path = "/api/v1/destinations", responses((status = 200, body = [DestinationView])))]
-pub async fn list(
-    State(app): State<Arc<App>>,
-    Caller(access): Caller,
-) -> Result<Json<Vec<DestinationView>>, ApiError> {
+pub async fn list(State(app): State<Arc<App>>, Caller(access): Caller) -> Result<Json<Vec<DestinationView>>, ApiError> {
     app.read(move |app, reader| {
         let definitions = app.definitions(reader, access.workspace)?;
         let own = vec![Value::Int(access.workspace.0.into())];
@@ -121,10 +118,9 @@ pub async fn set(
         return Err(ApiError::bad_request("bad_state", format!("{state:?} is no state"), "give active or paused"));
     }
     let config = wanted.config.to_string();
-    let opened = app
-        .registry
-        .open(&wanted.kind, &config, &app.context(access.workspace))
-        .map_err(|error| ApiError::bad_request("bad_destination", format!("{}: {}", error.field, error.cause), error.cure))?;
+    let opened = app.registry.open(&wanted.kind, &config, &app.context(access.workspace)).map_err(|error| {
+        ApiError::bad_request("bad_destination", format!("{}: {}", error.field, error.cause), error.cure)
+    })?;
     let subscription = Subscription {
         destination: wanted.name.clone(),
         segments: wanted.segments.clone(),
@@ -209,10 +205,9 @@ pub async fn test(
 ) -> Result<Json<Tested>, ApiError> {
     let workspace = access.workspace;
     let row = app.read(move |_, reader| row_of(reader, workspace, &name)).await?;
-    let opened = app
-        .registry
-        .open(row[2].as_text()?, row[5].as_text()?, &app.context(workspace))
-        .map_err(|error| ApiError::bad_request("bad_destination", format!("{}: {}", error.field, error.cause), error.cure))?;
+    let opened = app.registry.open(row[2].as_text()?, row[5].as_text()?, &app.context(workspace)).map_err(|error| {
+        ApiError::bad_request("bad_destination", format!("{}: {}", error.field, error.cause), error.cure)
+    })?;
     match opened.destination.test().await {
         Ok(result) => Ok(Json(Tested { result })),
         Err(fault) => Err(ApiError::bad_request("destination_fault", fault.to_string(), fault.cure)),

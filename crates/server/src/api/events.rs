@@ -56,7 +56,8 @@ async fn look(app: &Arc<App>, partition: u32, workspace: onefold_model::Workspac
             if let Ok(event) = EventRecord::decode(record.payload)
                 && event.workspace == workspace
             {
-                events.push(Event::default().event("accepted").id(record.offset.to_string()).data(view::render(&event)));
+                events
+                    .push(Event::default().event("accepted").id(record.offset.to_string()).data(view::render(&event)));
             }
         }
         events

@@ -54,7 +54,8 @@ pub async fn show(
         let definitions = app.definitions(reader, access.workspace)?;
         let partition = access.workspace.partition(app.log.partitions());
         let view = views::profile(reader, &access, &definitions, partition, id)?;
-        view.map(Json).ok_or_else(|| ApiError::not_found("profile", &id.to_string(), "it may have been merged; ask again"))
+        view.map(Json)
+            .ok_or_else(|| ApiError::not_found("profile", &id.to_string(), "it may have been merged; ask again"))
     })
     .await
 }
@@ -110,7 +111,8 @@ pub struct Resolved {
 
 /// An identifier that there is, as `kind:value` or as a value alone.
 fn identifier(reader: &mut dyn Reader, access: &Access, text: &str) -> Result<IdentifierRef, ApiError> {
-    let mut tried: Vec<(String, String)> = text.split_once(':').map(|(k, v)| (k.to_owned(), v.to_owned())).into_iter().collect();
+    let mut tried: Vec<(String, String)> =
+        text.split_once(':').map(|(k, v)| (k.to_owned(), v.to_owned())).into_iter().collect();
     for kind in views::kinds(reader, access)? {
         tried.push((kind, text.to_owned()));
     }

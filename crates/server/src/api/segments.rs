@@ -92,7 +92,10 @@ async fn one(app: &Arc<App>, access: Access, name: String) -> Result<Json<Segmen
         known(&definitions, &name)?;
         let all = views::segments(reader, &access, &definitions)?;
         let cure = "it was removed just now; define it anew";
-        all.into_iter().find(|view| view.name == name).map(Json).ok_or_else(|| ApiError::not_found("segment", &name, cure))
+        all.into_iter()
+            .find(|view| view.name == name)
+            .map(Json)
+            .ok_or_else(|| ApiError::not_found("segment", &name, cure))
     })
     .await
 }

@@ -53,7 +53,11 @@ pub async fn set(
 ) -> Result<Json<super::Done>, ApiError> {
     if let Some(name) = &settings.time_zone {
         onefold_pipeline::definitions::time_zone(name).map_err(|_| {
-            ApiError::bad_request("bad_time_zone", format!("{name:?} is no time zone"), "give an IANA name: Europe/Berlin")
+            ApiError::bad_request(
+                "bad_time_zone",
+                format!("{name:?} is no time zone"),
+                "give an IANA name: Europe/Berlin",
+            )
         })?;
     }
     if let Some(rules) = settings.identity_rules {
@@ -100,8 +104,7 @@ pub async fn consent(
     let subject = IdentifierRef { kind: given.kind, value: given.value };
     let (theirs, text) = (access.clone(), format!("{}:{}", subject.kind, subject.value));
     app.read(move |_, reader| super::profiles::find(reader, &theirs, &text)).await?;
-    let command =
-        Command::Consent { subject, purpose: given.purpose, channel: given.channel, state: given.state };
+    let command = Command::Consent { subject, purpose: given.purpose, channel: given.channel, state: given.state };
     app.command(&access, command, false).await?;
     Ok(super::done())
 }

@@ -109,14 +109,18 @@ pub fn integrity(world: &World, found: &mut Vec<Broken>) {
     for (place, statement) in &statements {
         pointers.extend(named(statement).into_iter().map(|node| (node, *place)));
     }
-    let stored: BTreeSet<(NodeId, (i64, i64))> = own(world, &schema::STATEMENT_NODE)
-        .map(|row| (NodeId(int(&row, 2)), (int(&row, 3), int(&row, 4))))
-        .collect();
+    let stored: BTreeSet<(NodeId, (i64, i64))> =
+        own(world, &schema::STATEMENT_NODE).map(|row| (NodeId(int(&row, 2)), (int(&row, 3), int(&row, 4)))).collect();
     if pointers != stored {
         let odd: Vec<_> = pointers.symmetric_difference(&stored).take(3).collect();
         found.push(format!("statements and the nodes that they name are not the same: {odd:?}"));
     }
-    let of_nodes = [(&schema::EVENT_PAGE, 2), (&schema::SERIES_CHUNK, 2), (&schema::STATEMENT_NODE, 2), (&schema::OBJECT_MEMBER, 3)];
+    let of_nodes = [
+        (&schema::EVENT_PAGE, 2),
+        (&schema::SERIES_CHUNK, 2),
+        (&schema::STATEMENT_NODE, 2),
+        (&schema::OBJECT_MEMBER, 3),
+    ];
     for (table, column) in of_nodes {
         for row in own(world, table).filter(|row| !ids.contains(&NodeId(int(row, column)))) {
             found.push(format!("{}: of a node that is not there: {:?}", table.name, &row[..table.key]));
@@ -208,7 +212,15 @@ pub fn outbox(world: &World, told: &Told, found: &mut Vec<Broken>) {
     }
     let mut is: Vec<Sent> = rows
         .iter()
-        .map(|row| (text(row, 1), int(row, 2), text(row, 5), text(row, 6), if text(row, 5) == "event" { 0 } else { int(row, 7) }))
+        .map(|row| {
+            (
+                text(row, 1),
+                int(row, 2),
+                text(row, 5),
+                text(row, 6),
+                if text(row, 5) == "event" { 0 } else { int(row, 7) },
+            )
+        })
         .collect();
     let mut must: Vec<Sent> = vec![];
     for row in own(world, &schema::SEGMENT_CHANGE) {
@@ -240,9 +252,14 @@ pub fn outbox(world: &World, told: &Told, found: &mut Vec<Broken>) {
     is.sort_unstable();
     must.sort_unstable();
     if is != must {
-        let odd = |a: &[Sent], b: &[Sent]| -> Vec<Sent> { a.iter().filter(|s| !b.contains(s)).take(3).cloned().collect() };
+        let odd =
+            |a: &[Sent], b: &[Sent]| -> Vec<Sent> { a.iter().filter(|s| !b.contains(s)).take(3).cloned().collect() };
         let (more, less) = (odd(&is, &must), odd(&must, &is));
-        found.push(format!("the outbox has {} rows and must have {}: too much {more:?}, too little {less:?}", is.len(), must.len()));
+        found.push(format!(
+            "the outbox has {} rows and must have {}: too much {more:?}, too little {less:?}",
+            is.len(),
+            must.len()
+        ));
     }
 }
 
@@ -261,4 +278,3 @@ fn subscriptions(world: &World, told: &Told, offset: i64) -> BTreeMap<String, Su
     }
     subscriptions
 }
-
