@@ -275,7 +275,7 @@ impl Filter {
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Filter> {
-        if bytes.is_empty() || bytes.len() % 32 != 0 {
+        if bytes.is_empty() || !bytes.len().is_multiple_of(32) {
             return None;
         }
         let word = |at: &[u8]| u32::from_le_bytes([at[0], at[1], at[2], at[3]]);

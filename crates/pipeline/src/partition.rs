@@ -10,6 +10,8 @@ use onefold_model::{
     event::EventRecord,
 };
 use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
+use std::collections::hash_map::Entry;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
@@ -216,8 +218,8 @@ impl Partition {
 
     /// The workspace, read when it is first met.
     pub(crate) fn workspace(&mut self, store: &mut dyn Txn, id: WorkspaceId) -> Result<&mut Workspace, Error> {
-        if !self.workspaces.contains_key(&id) {
-            self.workspaces.insert(id, Workspace::load(store, id)?);
+        if let Entry::Vacant(place) = self.workspaces.entry(id) {
+            place.insert(Workspace::load(store, id)?);
             self.registries.insert(id, Registry::load(store, id)?);
         }
         Ok(self.workspaces.get_mut(&id).expect("it was put there just now"))

@@ -145,5 +145,5 @@ fn segments() -> Vec<(String, String)> {
 fn rss_mib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib / 1024)
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib / 1024)
 }

@@ -1,5 +1,7 @@
 //! The binary, as people and programs use it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod api;
 mod cli;
 mod faults;

@@ -165,10 +165,9 @@ fn check_faults(sdk: &Sdk) {
         .collect();
     let file = folder.file("calls.json", &Value::from(calls).to_string());
     let server = folder.serve();
-    let (url, left) = proxy(
-        &server.url,
-        [Fault::Answer(503, None), Fault::CutAfterCommit, Fault::Answer(429, Some(1)), Fault::CutAfterCommit],
-    );
+    // RudderStack's SDK for Node makes three attempts more, and then gives a batch up.
+    let faults = [Fault::Answer(503, None), Fault::CutAfterCommit, Fault::Answer(429, Some(1))];
+    let (url, left) = proxy(&server.url, faults);
     run(sdk, &folder, &url, &key, &file);
     server.kill();
     assert!(left.lock().unwrap().is_empty(), "not every fault was met");

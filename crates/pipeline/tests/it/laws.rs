@@ -21,7 +21,7 @@ use onefold_model::{
 };
 use onefold_pipeline::views;
 use onefold_sim::{
-    Call, World, alias, dump, group, identify,
+    Call, World, dump, group, identify,
     oracle::{self, Told},
     plan::{self, Op},
     run::Story,
@@ -203,7 +203,9 @@ proptest! {
             world.segment("reached", "may be reached for marketing and computed spent > 0.3");
             world.run();
             world.clock.set(START.plus(90 * DAY + 6 * HOUR));
-            calls.iter().for_each(|call| drop(world.send(call.clone())));
+            for call in &calls {
+                world.send(call.clone());
+            }
             world.run();
             shown(&world)
         };

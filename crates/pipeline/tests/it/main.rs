@@ -1,5 +1,7 @@
 //! The pipeline on a log and a store, driven step by step on a clock that stands where it is put.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod activation;
 mod bounds;
 mod consent;

@@ -104,7 +104,7 @@ fn batches_of_any_size_give_the_same() {
 #[test]
 fn sqlite_holds_what_memory_holds() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&folder.path().join("state.db"), schema::ALL, SqliteSettings::default()).unwrap();
+    let store = SqliteStore::open(folder.path().join("state.db"), schema::ALL, SqliteSettings::default()).unwrap();
     let log = SqliteLog::open(&folder.path().join("log.db"), SqliteLogSettings::default()).unwrap();
     let mut on_disk = World::on(Arc::new(log), Arc::new(store));
     on_disk.settings.cache_bytes_max = 20_000;

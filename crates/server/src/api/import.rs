@@ -106,7 +106,7 @@ fn prepare(
     let limits = Limits { message_id_chars_max: 200, ..app.settings.ingest.limits };
     let mut prepared = Prepared { batch: Batch::with_capacity(body.len() + body.len() / 8), letters: vec![] };
     let mut letter = |line: i64, event: &str, code: &'static str, message: String| {
-        let id = u128::from(onefold_pipeline::dedupe::key(access.workspace, source, &format!("{}:{line}", query.file)));
+        let id = onefold_pipeline::dedupe::key(access.workspace, source, &format!("{}:{line}", query.file));
         let letter = DeadLetter {
             id,
             workspace: access.workspace,
