@@ -203,7 +203,7 @@ proptest! {
             world.segment("reached", "may be reached for marketing and computed spent > 0.3");
             world.run();
             world.clock.set(START.plus(90 * DAY + 6 * HOUR));
-            for call in &calls {
+            for call in calls {
                 world.send(call.clone());
             }
             world.run();
