@@ -18,7 +18,7 @@ fi
 if [ -f tests/sdk/package.json ]; then
   if [ ! -d tests/sdk/node_modules ] || [ tests/sdk/package-lock.json -nt tests/sdk/node_modules ]; then
     echo "installing the SDKs for Node and the browser"
-    (cd tests/sdk && npm ci --no-audit --no-fund --silent)
+    (cd tests/sdk && npm ci --no-audit --no-fund --loglevel=error)
   fi
   if [ ! -d tests/sdk/.venv ] || [ tests/sdk/requirements.txt -nt tests/sdk/.venv/bin/activate ]; then
     echo "installing the SDKs for Python"
