@@ -6,8 +6,5 @@ export CARGO_TERM_COLOR=never RUST_BACKTRACE=1
 
 cargo fmt --all --check
 cargo clippy --profile ci --workspace --all-targets --locked -- -D warnings
-cargo test --profile ci --workspace --exclude onefold-pipeline --exclude onefold-sim --locked
-cargo test --profile ci -p onefold-pipeline --lib --locked
-# The pipeline's integration tests and the simulation are being finished; run them by
-# `cargo test --profile ci -p onefold-pipeline -p onefold-sim`.
+cargo test --profile ci --workspace --locked
 if [ "${FUZZ_SECONDS:-20}" != 0 ]; then fuzz/run.sh "${FUZZ_SECONDS:-20}"; fi

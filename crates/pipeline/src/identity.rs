@@ -11,7 +11,7 @@ use onefold_model::{
         Identifier, Origin, Rules, Statement,
         cluster::{self, Clusters, Decision, NodeFacts, Obstacle},
     },
-    profile::partial::{LINKS_MAX, Link},
+    profile::partial::{Link, NAMED_MAX},
 };
 use onefold_state::{Row, Scan, Txn, Value, schema};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -138,12 +138,11 @@ impl Partition {
         if nodes.len() < 2 {
             return false;
         }
-        if self.are_linked(workspace, nodes, origin) {
-            return self.retry(workspace, nodes, origin, at, offset);
-        }
         let nodes = self.without_shared(workspace, nodes);
-        if nodes.len() < 2 {
-            return false;
+        let Some((last, others @ [_, ..])) = nodes.split_last() else { return false };
+        let rules = self.workspaces[&workspace].rules_since;
+        if self.nodes.peek(last).is_some_and(|node| node.partial.is_linked(others, origin, rules)) {
+            return self.retry(workspace, &nodes, origin, at, offset);
         }
         let decision = self.decide_together(workspace, &nodes, origin, at);
         self.state_together(workspace, &nodes, origin, at, offset);
@@ -151,14 +150,6 @@ impl Partition {
             self.refused(workspace, *node, *obstacle, offset, at);
         }
         self.join(workspace, &nodes[..decision.joined], offset)
-    }
-
-    fn are_linked(&self, workspace: WorkspaceId, nodes: &[NodeId], origin: Origin) -> bool {
-        let rules = self.workspaces[&workspace].rules_since;
-        let mut pairs = nodes.iter().enumerate().flat_map(|(i, a)| nodes[i + 1..].iter().map(move |b| (*a, *b)));
-        pairs.all(|(a, node)| {
-            self.nodes.peek(&a).is_some_and(|one| one.partial.is_linked(&Link { node, origin, rules }))
-        })
     }
 
     /// They were named together before. Where that was refused, time may allow it now: only then it is recorded again.
@@ -184,17 +175,17 @@ impl Partition {
         cluster::decide(nodes, origin, at, &touched, &self.workspaces[&workspace].rules)
     }
 
-    /// The nodes without those that have been named with too many others to be one person's.
+    /// The nodes without those that have been named too often to be one person's.
     fn without_shared(&mut self, workspace: WorkspaceId, nodes: &[NodeId]) -> SmallVec<[NodeId; 4]> {
-        let links = |node: &NodeId| self.nodes.peek(node).map_or(0, |node| node.partial.links.len());
-        let own: SmallVec<[NodeId; 4]> = nodes.iter().copied().filter(|node| links(node) < LINKS_MAX).collect();
+        let named = |node: &NodeId| self.nodes.peek(node).map_or(0, |node| node.partial.named);
+        let own: SmallVec<[NodeId; 4]> = nodes.iter().copied().filter(|node| named(node) < NAMED_MAX).collect();
         if own.len() < nodes.len() {
             self.effects.tally(workspace, "identity.shared", (nodes.len() - own.len()) as i64);
         }
         own
     }
 
-    /// Records a statement, and at each of its nodes the others.
+    /// Records a statement, and at each of its nodes which came before it.
     fn state_together(
         &mut self,
         workspace: WorkspaceId,
@@ -204,19 +195,19 @@ impl Partition {
         offset: u64,
     ) -> (i64, i64) {
         let rules = self.workspaces[&workspace].rules_since;
-        for one in nodes {
-            let Some(node) = self.nodes.get_mut(one) else { continue };
-            let before = node.partial.links.len();
-            for other in nodes.iter().filter(|other| *other != one) {
-                if node.partial.link(Link { node: *other, origin, rules }) {
-                    self.effects.nodes.insert(*one);
-                }
+        for (place, id) in nodes.iter().enumerate() {
+            let Some(node) = self.nodes.get_mut(id) else { continue };
+            if place > 0 {
+                node.partial.link(Link { after: nodes[..place].into(), origin, rules });
             }
-            if before < LINKS_MAX && node.partial.links.len() >= LINKS_MAX {
+            node.partial.named += 1;
+            let named = node.partial.named;
+            self.effects.nodes.insert(*id);
+            if named == NAMED_MAX {
                 let why = format!(
-                    "it was named with {LINKS_MAX} others, so it is no person's own, and joins nobody any more"
+                    "it was named {NAMED_MAX} times with others, so it is no person's own, and joins nobody any more"
                 );
-                let detail = serde_json::json!({ "node": one.0, "why": why }).to_string();
+                let detail = serde_json::json!({ "node": id.0, "why": why }).to_string();
                 self.effects.alarm(workspace, offset, at.0, "shared_identifier", detail);
             }
         }
@@ -496,8 +487,9 @@ impl Partition {
             let statement = statement_of(&stored)?;
             let stay: SmallVec<[NodeId; 4]> = named(&statement).into_iter().filter(|n| !going.contains(n)).collect();
             self.load_nodes(txn, workspace, &stay)?;
+            let goes = stay.len() == 1 || matches!(statement, Statement::Apart { .. });
             for neighbour in &stay {
-                self.forget(*neighbour, &statement, going);
+                self.forget(*neighbour, &statement, going, goes);
             }
             match statement {
                 Statement::Together { nodes, origin, at } if stay.len() > 1 => {
@@ -522,15 +514,17 @@ impl Partition {
         Ok(())
     }
 
-    /// Takes those who go out of what is kept at a neighbour about a statement.
-    fn forget(&mut self, neighbour: NodeId, statement: &Statement, going: &[NodeId]) {
+    /// Takes those who go out of what is kept at a neighbour about a statement, which itself may go.
+    fn forget(&mut self, neighbour: NodeId, statement: &Statement, going: &[NodeId], goes: bool) {
         let Some(node) = self.nodes.get_mut(&neighbour) else { return };
         let (workspace, profile) = (node.workspace, node.profile);
         for gone in going {
-            if node.partial.unlink(*gone) {
-                self.effects.nodes.insert(neighbour);
-            }
+            node.partial.unlink(*gone);
         }
+        if goes && matches!(statement, Statement::Together { .. }) {
+            node.partial.named = node.partial.named.saturating_sub(1);
+        }
+        self.effects.nodes.insert(neighbour);
         if let (Statement::Apart { a, b }, Some(profile)) = (statement, self.profiles.get_mut(&profile)) {
             profile.apart.retain(|pair| pair != &(*a, *b));
             self.effects.profiles.insert(profile.id, workspace);

@@ -40,6 +40,8 @@ pub enum Op {
     Crash,
     /// Derived state is rebuilt.
     Rebuild,
+    /// So many rows of the outbox are delivered.
+    Deliver(usize),
     /// Something will go wrong, at the pass of its place with this number.
     Arm(Fault, u32),
 }
@@ -86,7 +88,8 @@ pub fn op(rng: &SeededRng) -> Op {
         55..57 => Op::Poison(poison(rng)),
         57..75 => Op::Give(Box::new(command(rng))),
         75..87 => Op::Move(pick(rng, &[1, 1000, MINUTE, HOUR, 5 * HOUR, DAY, DAY, 6 * DAY, 20 * DAY, 95 * DAY, -HOUR])),
-        87..94 => Op::Step(1 + rng.below(4) as usize),
+        87 | 88 => Op::Deliver(1 + rng.below(6) as usize),
+        89..94 => Op::Step(1 + rng.below(4) as usize),
         94..98 => Op::Run,
         98 => Op::Crash,
         _ => Op::Rebuild,

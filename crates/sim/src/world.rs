@@ -52,6 +52,8 @@ pub struct World {
     pub settings: Settings,
     /// The workspace that is spoken of.
     pub workspace: WorkspaceId,
+    /// What has left the outbox.
+    pub delivered: Vec<Row>,
     worker: Option<Worker>,
     sent: u64,
 }
@@ -72,7 +74,7 @@ impl World {
     pub fn on(log: Arc<dyn EventLog>, store: Arc<dyn StateStore>) -> World {
         let settings = Settings { page_profiles: 3, ..Settings::default() };
         let clock = Arc::new(ManualClock::at(START));
-        World { log, store, clock, settings, workspace: WORKSPACE, worker: None, sent: 0 }
+        World { log, store, clock, settings, workspace: WORKSPACE, delivered: vec![], worker: None, sent: 0 }
     }
 
     /// Engine time as the clock says it.
@@ -310,6 +312,26 @@ impl World {
             format!("{kind} {}: {}", row[6].as_text().expect("text"), who.join(" "))
         })
         .collect()
+    }
+
+    /// The first of what waits in the outbox is delivered: it leaves.
+    ///
+    /// # Panics
+    /// Where the store fails.
+    pub fn deliver(&mut self, rows: usize) {
+        let mut txn = self.store.begin_shared().expect("the store is there");
+        let first = txn.scan(&Scan::prefix(&schema::OUTBOX, vec![], rows)).expect("the store is there");
+        let keys: Vec<Row> = first.iter().map(|row| row[..schema::OUTBOX.key].to_vec()).collect();
+        txn.delete(&schema::OUTBOX, &keys).and_then(|()| txn.commit()).expect("the store is there");
+        self.delivered.extend(first);
+    }
+
+    /// Everything that was ever put in the outbox, in order.
+    pub fn outbox_ever(&self) -> Vec<Row> {
+        let mut rows = self.rows(&schema::OUTBOX);
+        rows.extend(self.delivered.iter().cloned());
+        rows.sort_unstable();
+        rows
     }
 
     /// The kinds of the alarms, in order.

@@ -4,6 +4,7 @@
 //! metric's number, in the series' own form.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{Series, Traits};
 use crate::{
@@ -22,8 +23,8 @@ pub const RECENT_MAX: usize = 512;
 /// names first, whatever came first; and as nobody knows any more what they said, they count as unreadable: denied.
 pub const CONSENTS_MAX: usize = 1000;
 
-/// With how many others a node may be named. One that is named with more is no person's: a shared address, a constant.
-pub const LINKS_MAX: usize = 4096;
+/// In how many statements a node may be named. One that is named in more is no person's: a shared address, a constant.
+pub const NAMED_MAX: u32 = 4096;
 
 /// What is folded at one node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,18 +35,23 @@ pub struct Partial {
     pub series: Vec<(MetricId, Series)>,
     /// The newest consent row of each purpose, channel and strength.
     pub consents: Vec<consent::Row>,
-    /// Nodes that a statement has named together with this one, accepted or not, ascending.
+    /// After which nodes a statement has named this one, accepted or not, ascending.
     pub links: Vec<Link>,
+    /// How many statements name this node.
+    pub named: u32,
     /// Log offsets of the newest events, ascending.
     pub recent: Vec<u64>,
 }
 
-/// That a statement has named a node together with another: so a pair is recorded once under the same rules, or again by
-/// a stronger origin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// That a statement has named a node after these others: so the same, or the first nodes of the same, is recorded once
+/// under the same rules, or again by a stronger origin.
+///
+/// A statement loses its last nodes first. So an earlier one speaks for those of its own first nodes, and for no other
+/// choice of them: what stood in its way need not stand in theirs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// The other.
-    pub node: NodeId,
+    /// The others, in the statement's order.
+    pub after: SmallVec<[NodeId; 2]>,
     /// How strong the statement was.
     pub origin: Origin,
     /// The log offset of the identity rules it was said under.
@@ -63,17 +69,12 @@ pub enum DecodeError {
     Damaged(String),
 }
 
-impl Link {
-    fn covers(&self, other: &Link) -> bool {
-        self.rules == other.rules && self.origin.strength() >= other.origin.strength()
-    }
-}
-
 #[derive(Serialize, Deserialize)]
 struct Head<'a> {
     traits: std::borrow::Cow<'a, Traits>,
     consents: std::borrow::Cow<'a, [consent::Row]>,
     links: std::borrow::Cow<'a, [Link]>,
+    named: u32,
     recent: std::borrow::Cow<'a, [u64]>,
     series: u32,
 }
@@ -143,38 +144,27 @@ impl Partial {
         }
     }
 
-    /// Notes that a statement named another node together with this one. Says whether that is new.
-    pub fn link(&mut self, link: Link) -> bool {
-        match self.place_of(link.node) {
-            Ok(place) => {
-                let new = !self.links[place].covers(&link);
-                if new {
-                    self.links[place] = link;
-                }
-                new
-            }
-            Err(place) => {
-                self.links.insert(place, link);
-                true
-            }
+    /// Notes that a statement named this node after others.
+    pub fn link(&mut self, link: Link) {
+        match self.links.binary_search_by(|other| other.after.cmp(&link.after)) {
+            Ok(place) => self.links[place] = link,
+            Err(place) => self.links.insert(place, link),
         }
     }
 
-    /// Whether such a statement was noted before.
-    pub fn is_linked(&self, link: &Link) -> bool {
-        self.place_of(link.node).is_ok_and(|place| self.links[place].covers(link))
-    }
-
-    /// Forgets `node`. Says whether it was known.
-    pub fn unlink(&mut self, node: NodeId) -> bool {
-        self.place_of(node).is_ok_and(|place| {
-            self.links.remove(place);
-            true
+    /// Whether a statement as strong as `origin` named this node after those, under the rules of that offset.
+    pub fn is_linked(&self, after: &[NodeId], origin: Origin, rules: u64) -> bool {
+        self.links.binary_search_by(|link| link.after.as_slice().cmp(after)).is_ok_and(|place| {
+            let link = &self.links[place];
+            link.rules == rules && link.origin.strength() >= origin.strength()
         })
     }
 
-    fn place_of(&self, node: NodeId) -> Result<usize, usize> {
-        self.links.binary_search_by_key(&node, |link| link.node)
+    /// Forgets what was said after `node`. Says whether there was anything.
+    pub fn unlink(&mut self, node: NodeId) -> bool {
+        let before = self.links.len();
+        self.links.retain(|link| !link.after.contains(&node));
+        self.links.len() < before
     }
 
     /// Notes an event's offset; gives a page of the oldest where there are too many.
@@ -190,6 +180,7 @@ impl Partial {
             traits: std::borrow::Cow::Borrowed(&self.traits),
             consents: std::borrow::Cow::Borrowed(&self.consents),
             links: std::borrow::Cow::Borrowed(&self.links),
+            named: self.named,
             recent: std::borrow::Cow::Borrowed(&self.recent),
             series: self.series.len() as u32,
         };
@@ -227,6 +218,7 @@ impl Partial {
             series,
             consents: head.consents.into_owned(),
             links: head.links.into_owned(),
+            named: head.named,
             recent: head.recent.into_owned(),
         })
     }
@@ -235,7 +227,7 @@ impl Partial {
     pub fn size_bytes(&self) -> usize {
         let traits: usize = self.traits.iter().map(|(name, seen)| name.len() + 120 * seen.len()).sum();
         let series: usize = self.series.iter().map(|(_, series)| series.size_bytes()).sum();
-        200 + traits + series + 96 * self.consents.len() + 24 * self.links.len() + 8 * self.recent.len()
+        200 + traits + series + 96 * self.consents.len() + 48 * self.links.len() + 8 * self.recent.len()
     }
 }
 
@@ -243,6 +235,7 @@ impl Partial {
 mod tests {
     use super::*;
     use crate::rng::SeededRng;
+    use smallvec::smallvec;
 
     fn signal(purpose: usize, at: i64) -> consent::Row {
         let state = if purpose.is_multiple_of(2) { State::Granted } else { State::Denied };
@@ -274,15 +267,18 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_noted_once_and_again_where_it_is_stronger_or_rules_are_new() {
+    fn a_link_speaks_for_the_same_nodes_under_the_same_rules_and_for_none_stronger() {
         let mut partial = Partial::default();
-        let link = |origin: Origin, rules: u64| Link { node: NodeId(7), origin, rules };
-        assert!(partial.link(link(Origin::Event, 0)));
-        assert!(!partial.link(link(Origin::Event, 0)));
-        assert!(!partial.is_linked(&link(Origin::Alias, 0)));
-        assert!(partial.link(link(Origin::Alias, 0)));
-        assert!(partial.is_linked(&link(Origin::Event, 0)));
-        assert!(partial.link(link(Origin::Event, 9)));
-        assert!(partial.unlink(NodeId(7)) && !partial.unlink(NodeId(7)));
+        let [one, two] = [NodeId(7), NodeId(8)];
+        let link = |origin: Origin, rules: u64| Link { after: smallvec![one, two], origin, rules };
+        partial.link(link(Origin::Event, 0));
+        assert!(partial.is_linked(&[one, two], Origin::Event, 0));
+        assert!(!partial.is_linked(&[two], Origin::Event, 0));
+        assert!(!partial.is_linked(&[one, two], Origin::Alias, 0));
+        partial.link(link(Origin::Alias, 0));
+        assert!(partial.is_linked(&[one, two], Origin::Event, 0));
+        assert!(!partial.is_linked(&[one, two], Origin::Event, 9));
+        assert_eq!(partial.links.len(), 1);
+        assert!(partial.unlink(two) && !partial.unlink(two));
     }
 }

@@ -1,7 +1,7 @@
 //! However much one identifier, one event or one source brings, rows and memory stay bounded.
 
 use onefold_log::{Batch, Kind};
-use onefold_model::profile::partial::LINKS_MAX;
+use onefold_model::profile::partial::NAMED_MAX;
 use onefold_sim::{
     World, identify, oracle, track,
     world::{SECOND, wait_for},
@@ -96,12 +96,12 @@ fn huge_and_deep_values_stay_in_the_log() {
 #[test]
 fn an_identifier_that_everybody_shares_joins_nobody_any_more() {
     let mut world = World::new();
-    append(&mut world, (0..LINKS_MAX + 300).map(|n| track(&format!("u{n} a1"), "Viewed")));
+    append(&mut world, (0..NAMED_MAX as usize + 300).map(|n| track(&format!("u{n} a1"), "Viewed")));
     world.run();
     assert!(largest_node(&world) < 64 << 10, "{} bytes", largest_node(&world));
     assert_eq!(world.alarms().iter().filter(|kind| *kind == "shared_identifier").count(), 1);
     assert_eq!(world.tally("identity.shared"), 300);
-    assert_eq!(world.people().len(), LINKS_MAX + 300);
+    assert_eq!(world.people().len(), NAMED_MAX as usize + 300);
     oracle::check(&world);
 }
 

@@ -94,6 +94,11 @@ fn a_record_that_is_no_event_hurts_only_itself() {
         event(r#"{"type":"track"}"#),
         event(r#"{"type":"track","messageId":"2"}"#),
         event(r#"{"type":"object","messageId":"3","objectType":"\u0000","objectId":"x"}"#),
+        event(r#"{"type":"object","messageId":"8","objectType":"product","objectId":"a\u0000"}"#),
+        event(&format!(
+            r#"{{"type":"object","messageId":"9","objectType":"product","objectId":"{}"}}"#,
+            "long".repeat(2000)
+        )),
         event(r#"{"type":"group","messageId":"4","userId":"u1","groupId":"a\u0000b"}"#),
         event(&format!(r#"{{"type":"track","messageId":"5","userId":"u1","event":"{}"}}"#, "long".repeat(2000))),
         event(&format!(r#"{{"type":"track","messageId":"6","userId":"{}"}}"#, "long".repeat(2000))),

@@ -55,6 +55,7 @@ fn a_change_reaches_those_who_build_on_it() {
     let mut world = World::new();
     world.settings.backfill_bytes_max = 1;
     world.computed("spent = sum(\"Order\", revenue) within 10 days");
+    world.computed("lately = sum(\"Order\", revenue) within 10 days");
     world.segment("spenders", "computed spent >= 10");
     world.segment("loyal", "in segment \"spenders\" and count(\"Order\") >= 1 within 2 days");
     for (n, revenue) in [(1, 5), (2, 10), (3, 20)] {

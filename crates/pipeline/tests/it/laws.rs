@@ -188,7 +188,7 @@ fn about_identity(op: &Op) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Invariant 3: under one clustering the same events give the same people, in whatever order they arrive.
     #[test]
