@@ -15,6 +15,10 @@ mod wiring;
 
 use clap::Parser;
 
+/// The work is many short-lived strings and rows.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     let cli = cli::Cli::parse();
     match commands::run(cli) {

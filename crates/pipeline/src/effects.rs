@@ -1,6 +1,9 @@
 //! What a micro-batch has decided and not yet written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use onefold_model::{NodeId, ProfileId, WorkspaceId};
 use onefold_state::{Row, Table, Txn, Value, schema};
@@ -20,7 +23,7 @@ pub struct Effects {
     /// Series that nobody keeps any more: prefixes of their chunks.
     pub series_gone: Vec<Row>,
     /// Additions to running totals.
-    pub tallies: BTreeMap<(WorkspaceId, String), i64>,
+    pub tallies: BTreeMap<(WorkspaceId, Cow<'static, str>), i64>,
     /// Who enters or leaves a segment's list of members: the last word counts.
     pub members: BTreeMap<(WorkspaceId, String, ProfileId), Option<i64>>,
     /// A verdict for each record.
@@ -60,13 +63,8 @@ impl Effects {
     }
 
     /// Adds to a running total.
-    pub fn tally(&mut self, workspace: WorkspaceId, name: &str, by: i64) {
-        match self.tallies.get_mut(&(workspace, name.to_owned())) {
-            Some(total) => *total += by,
-            None => {
-                self.tallies.insert((workspace, name.to_owned()), by);
-            }
-        }
+    pub fn tally(&mut self, workspace: WorkspaceId, name: impl Into<Cow<'static, str>>, by: i64) {
+        *self.tallies.entry((workspace, name.into())).or_default() += by;
     }
 
     /// The next place among the rows that the record at work makes.
@@ -96,7 +94,7 @@ impl Effects {
             }
         }
         let names: Vec<Row> =
-            self.tallies.keys().map(|(w, name)| vec![Value::Int(w.0.into()), Value::Text(name.clone())]).collect();
+            self.tallies.keys().map(|(w, name)| vec![Value::Int(w.0.into()), Value::Text(name.to_string())]).collect();
         let totals = txn.get(&schema::TALLY, &names)?;
         let mut rows = Vec::with_capacity(names.len());
         for ((mut key, total), by) in names.into_iter().zip(totals).zip(std::mem::take(&mut self.tallies).into_values())

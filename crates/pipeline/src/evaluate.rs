@@ -147,7 +147,7 @@ impl Partition {
         let key = [i64::from(workspace.0), offset as i64, place].map(Value::Int);
         let rest = [Value::Text(name.clone()), Value::Int(id.0.0), Value::Int(entered.into()), Value::Int(at.0)];
         self.effects.put(&schema::SEGMENT_CHANGE, key.into_iter().chain(rest).collect());
-        self.effects.tally(workspace, &format!("segment.{name}"), if entered { 1 } else { -1 });
+        self.effects.tally(workspace, format!("segment.{name}"), if entered { 1 } else { -1 });
         self.effects.members.insert((workspace, name.clone(), id), entered.then_some(at.0));
         self.notify(workspace, &name, id, entered, at, offset);
     }

@@ -56,7 +56,7 @@ impl Partition {
         self.effects.tally(workspace, "events.accepted", 1);
         self.observe_properties(event);
         let received = event.record.received_at;
-        let nodes = self.nodes_of(workspace, &event.identity.identifiers, event.offset, received);
+        let nodes = self.nodes_of(event);
         let merged = self.together(workspace, &nodes, event.identity.origin, received, event.offset);
         let mut changed = self.fold(event, nodes[0]);
         changed.all |= merged;

@@ -21,6 +21,7 @@ use crate::{
     Error,
     definitions::definition_key,
     partition::Partition,
+    prepare::Event,
     profile::{Node, PERSON, Profile},
 };
 
@@ -53,21 +54,14 @@ pub(crate) fn facts_of(node: &Node, rules: &Rules) -> NodeFacts {
 }
 
 impl Partition {
-    /// The node of each identifier, made where there is none; in the order given.
-    pub(crate) fn nodes_of(
-        &mut self,
-        workspace: WorkspaceId,
-        identifiers: &[Identifier],
-        offset: u64,
-        at: Timestamp,
-    ) -> SmallVec<[NodeId; 4]> {
+    /// The node of each identifier of an event, made where there is none; in their order.
+    pub(crate) fn nodes_of(&mut self, event: &Event<'_>) -> SmallVec<[NodeId; 4]> {
+        let (workspace, at) = (event.record.workspace, event.record.received_at);
         let mut nodes = SmallVec::new();
-        for (place, identifier) in identifiers.iter().enumerate() {
-            let key = identifier_key(workspace, &identifier.kind, &identifier.value);
+        for (place, (identifier, &key)) in event.identity.identifiers.iter().zip(&event.identifier_keys).enumerate() {
             let known = self.identifiers.peek(&key).copied().flatten();
-            nodes.push(
-                known.unwrap_or_else(|| self.new_node(workspace, identifier, NodeId::at(offset, place), at, key)),
-            );
+            let id = NodeId::at(event.offset, place);
+            nodes.push(known.unwrap_or_else(|| self.new_node(workspace, identifier, id, at, key)));
         }
         nodes
     }
@@ -230,7 +224,7 @@ impl Partition {
             }
             Obstacle::Apart => ("merge_refused", "two of its identifiers were said to be two people".to_owned()),
         };
-        self.effects.tally(workspace, &format!("identity.{kind}"), 1);
+        self.effects.tally(workspace, format!("identity.{kind}"), 1);
         let detail = serde_json::json!({ "node": node.0, "why": why }).to_string();
         self.effects.alarm(workspace, offset, at.0, kind, detail);
     }

@@ -10,6 +10,7 @@ use onefold_model::{
     event::EventRecord,
 };
 use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
+use rayon::prelude::*;
 use std::collections::hash_map::Entry;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -49,12 +50,15 @@ impl Default for Settings {
         Settings {
             dedupe_days: 30,
             cache_bytes_max: 256 << 20,
-            batch_bytes_max: 4 << 20,
+            batch_bytes_max: 16 << 20,
             page_profiles: 2000,
             backfill_bytes_max: 8 << 20,
         }
     }
 }
+
+/// Items of which a core takes at least so many: fewer are done sooner by one.
+const PARALLEL_MIN: usize = 128;
 
 /// Timers that fire before what they made is handed to the transaction.
 const TIMERS_AT_ONCE: usize = 5000;
@@ -162,10 +166,7 @@ impl Partition {
     }
 
     fn apply_run(&mut self, txn: &mut dyn Txn, records: &[Record<'_>]) -> Result<(), Error> {
-        let mut read: Vec<Item<'_>> = Vec::with_capacity(records.len());
-        for record in records {
-            read.push(self.read(txn, record)?);
-        }
+        let read = self.read(txn, records)?;
         self.load_touched(txn, &read)?;
         let mut trims = self.trims;
         for (place, (record, item)) in records.iter().zip(&read).enumerate() {
@@ -197,23 +198,31 @@ impl Partition {
         Ok(())
     }
 
-    fn read<'r>(&mut self, txn: &mut dyn Txn, record: &Record<'r>) -> Result<Item<'r>, Error> {
-        if record.erased {
-            return Ok(Item::Erased);
+    fn read<'r>(&mut self, txn: &mut dyn Txn, records: &[Record<'r>]) -> Result<Vec<Item<'r>>, Error> {
+        let mut decoded: Vec<Result<(u64, EventRecord<'r>), Item<'r>>> = Vec::with_capacity(records.len());
+        for record in records {
+            decoded.push(if record.erased {
+                Err(Item::Erased)
+            } else if record.kind == Kind::Tick {
+                let at = decode_tick(record.payload);
+                Err(at.map_or_else(|| Item::Unreadable("a tick has 8 bytes".to_owned()), Item::Tick))
+            } else {
+                let event = EventRecord::decode(record.payload);
+                event.map(|event| (record.offset, event)).map_err(|error| Item::Unreadable(error.to_string()))
+            });
         }
-        if record.kind == Kind::Tick {
-            let at = decode_tick(record.payload);
-            return Ok(at.map_or_else(|| Item::Unreadable("a tick has 8 bytes".to_owned()), Item::Tick));
+        for (_, event) in decoded.iter().flatten() {
+            self.workspace(txn, event.workspace)?;
         }
-        let event = match EventRecord::decode(record.payload) {
-            Ok(event) => event,
-            Err(error) => return Ok(Item::Unreadable(error.to_string())),
+        let workspaces = &self.workspaces;
+        let read = |record| match record {
+            Ok((offset, event)) => match Event::read(offset, event, &workspaces[&event.workspace].rules) {
+                Ok(event) => Item::Event(Box::new(event)),
+                Err(cause) => Item::Misshapen(event, cause),
+            },
+            Err(other) => other,
         };
-        let rules = &self.workspace(txn, event.workspace)?.rules;
-        Ok(match Event::read(record.offset, event, rules) {
-            Ok(event) => Item::Event(Box::new(event)),
-            Err(cause) => Item::Misshapen(event, cause),
-        })
+        Ok(decoded.into_par_iter().with_min_len(PARALLEL_MIN).map(read).collect())
     }
 
     /// The workspace, read when it is first met.
@@ -233,8 +242,7 @@ impl Partition {
         for item in items {
             let Item::Event(event) = item else { continue };
             let workspace = event.record.workspace;
-            for identifier in &event.identity.identifiers {
-                let key = identifier_key(workspace, &identifier.kind, &identifier.value);
+            for (identifier, &key) in event.identity.identifiers.iter().zip(&event.identifier_keys) {
                 if !asked.insert(key) {
                     continue;
                 }
@@ -383,14 +391,15 @@ impl Partition {
             registry.flush(*workspace, &mut self.effects);
         }
         self.effects.write(txn)?;
-        let mut rows = Vec::with_capacity(self.effects.nodes.len());
-        for id in std::mem::take(&mut self.effects.nodes) {
-            if let Some(node) = self.nodes.get_mut(&id) {
+        let mut changed: Vec<NodeId> = std::mem::take(&mut self.effects.nodes).into_iter().collect();
+        changed.sort_unstable();
+        for id in &changed {
+            if let Some(node) = self.nodes.get_mut(id) {
                 write_chunks(txn, node)?;
-                rows.push(node.to_row());
             }
         }
-        txn.put(&schema::NODE, rows)?;
+        let changed: Vec<&Node> = changed.iter().filter_map(|id| self.nodes.peek(id)).collect();
+        txn.put(&schema::NODE, changed.par_iter().with_min_len(PARALLEL_MIN).map(|node| node.to_row()).collect())?;
         let (mut rows, mut gone) = (vec![], vec![]);
         for (id, workspace) in std::mem::take(&mut self.effects.profiles) {
             match self.profiles.peek(&id) {

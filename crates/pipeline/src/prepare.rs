@@ -12,8 +12,9 @@ use onefold_model::{
 };
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
-use crate::dedupe;
+use crate::{dedupe, identity::identifier_key};
 
 /// A trait's name and value.
 pub type Trait<'a> = (Cow<'a, str>, &'a RawValue);
@@ -34,6 +35,9 @@ pub struct Event<'a> {
     pub person: Vec<Trait<'a>>,
     pub properties: Option<Members<'a>>,
     pub identity: Extracted,
+    /// Of each identifier its [`identifier_key`].
+    pub identifier_keys: SmallVec<[u128; 4]>,
+    /// For dedupe.
     pub key: u128,
 }
 
@@ -50,7 +54,9 @@ impl<'a> Event<'a> {
         let context = fields.context.and_then(Members::of);
         let identity = extract(&fields, context.as_ref(), kind, rules);
         let traits = fields.traits.and_then(Members::of);
+        let keys = identity.identifiers.iter().map(|id| identifier_key(record.workspace, &id.kind, &id.value));
         Ok(Event {
+            identifier_keys: keys.collect(),
             person: person_traits(kind, context.as_ref(), traits.as_ref()),
             offset,
             key: dedupe::key(record.workspace, record.source, &message_id),

@@ -258,12 +258,12 @@ pub fn profile(
         let name = row.channel.as_ref().map_or(row.purpose.clone(), |channel| format!("{}/{channel}", row.purpose));
         consent.entry(name).or_insert_with(|| facts.consent(&row.purpose, row.channel.as_deref()));
     }
+    let mut names: Vec<&str> = profile.segments.iter().filter_map(|n| definitions.segment_name(*n)).collect();
+    names.sort_unstable();
+    let member = |name: &&str| vec![workspace(access), Value::Text((*name).to_owned()), Value::Int(id.0.0)];
+    let members = store.get(&schema::SEGMENT_MEMBER, &names.iter().map(member).collect::<Vec<_>>())?;
     let mut segments = vec![];
-    let index = Scan {
-        index: Some("of_profile"),
-        ..Scan::prefix(&schema::SEGMENT_MEMBER, vec![workspace(access), Value::Int(id.0.0)], usize::MAX)
-    };
-    for row in store.scan(&index)? {
+    for row in members.into_iter().flatten() {
         segments.push(SegmentOfProfile {
             name: row[1].as_text()?.to_owned(),
             since: Timestamp(row[3].as_int()?).to_string(),

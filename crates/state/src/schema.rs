@@ -194,7 +194,7 @@ pub static SEGMENT_MEMBER: Table = derived(
     "segment_member",
     3,
     &[WORKSPACE, Column::text("segment"), Column::int("profile"), Column::int("since_ms")],
-    &[Index { name: "of_profile", columns: &["workspace", "profile"] }],
+    &[],
 );
 
 /// Who entered (1) and left (0) a segment, in order.
@@ -210,10 +210,7 @@ pub static SEGMENT_CHANGE: Table = derived(
         Column::int("entered"),
         Column::int("at_ms"),
     ],
-    &[
-        Index { name: "of_segment", columns: &["workspace", "segment"] },
-        Index { name: "of_profile", columns: &["workspace", "profile"] },
-    ],
+    &[],
 );
 
 /// The property registry: every trait and property seen. `scope`: `trait`, `property`, `object`; `event` is empty for

@@ -187,7 +187,7 @@ impl Table {
         match value {
             Value::Null if declared.null => Ok(()),
             Value::Text(text) if declared.kind == Type::Text => {
-                if text.as_bytes().contains(&0) {
+                if memchr::memchr(0, text.as_bytes()).is_some() {
                     return Err(self.misfit(format!("U+0000 in the text of column {}", declared.name)));
                 }
                 Ok(())

@@ -157,15 +157,23 @@ impl Rules {
 
 /// Whether `text` matches `pattern`, in which `*` stands for any characters; ASCII case does not count.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    match pattern.iter().position(|b| *b == b'*') {
-        None => pattern.eq_ignore_ascii_case(text),
-        Some(at) => {
-            let (head, tail) = (&pattern[..at], &pattern[at + 1..]);
-            text.len() >= at
-                && head.eq_ignore_ascii_case(&text[..at])
-                && (tail.is_empty() || (at..=text.len()).any(|from| matches(tail, &text[from..])))
+    let (mut p, mut t) = (0, 0);
+    // After the last star: where the pattern goes on, and how far the star reaches.
+    let mut star = None;
+    while t < text.len() {
+        if pattern.get(p) == Some(&b'*') {
+            p += 1;
+            star = Some((p, t));
+        } else if pattern.get(p).is_some_and(|b| b.eq_ignore_ascii_case(&text[t])) {
+            (p, t) = (p + 1, t + 1);
+        } else if let Some((after, reach)) = star {
+            (p, t) = (after, reach + 1);
+            star = Some((p, t));
+        } else {
+            return false;
         }
     }
+    pattern[p..].iter().all(|b| *b == b'*')
 }
 
 #[cfg(test)]
@@ -193,6 +201,9 @@ mod tests {
         assert!(matches(b"*", b""));
         assert!(!matches(b"a*c", b"ab"));
         assert!(matches(b"*@TEST.example", b"x@test.example"));
+        assert!(matches(b"a*bc*d", b"abcabcxd"));
+        assert!(!matches(b"a*bc*d", b"abcabcx"));
+        assert!(!matches(b"", b"a") && matches(b"", b"") && matches(b"**", b"a"));
     }
 
     #[test]
