@@ -4,7 +4,10 @@
 //! *building* until the log before it is folded in ([`crate::jobs`]); meanwhile its earlier version, if there is one,
 //! stays in force.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::tz::TimeZone;
 use onefold_model::{
@@ -72,7 +75,7 @@ pub struct Workspace {
     /// For calendar days.
     pub time_zone: TimeZone,
     /// By name.
-    pub segments: BTreeMap<String, Versioned<Definition, Program>>,
+    pub segments: BTreeMap<String, Versioned<Definition, Arc<Program>>>,
     /// By name.
     pub computed: BTreeMap<String, Versioned<ComputedTrait, Computed>>,
     /// By destination.
@@ -96,14 +99,23 @@ pub struct Workspace {
 /// From what changed to the segments that must be decided again.
 #[derive(Debug, Default)]
 pub struct Readers {
-    /// Live segments by number, with their name.
-    pub live: BTreeMap<u32, String>,
+    /// Live segments by number.
+    pub live: BTreeMap<u32, Live>,
     /// By metric.
     pub of_metric: FxHashMap<MetricId, Vec<u32>>,
     /// By trait.
     pub of_trait: FxHashMap<String, Vec<u32>>,
     /// Those that ask for consent.
     pub of_consent: Vec<u32>,
+}
+
+/// A segment in force.
+#[derive(Debug)]
+pub struct Live {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What decides who is in.
+    pub program: Arc<Program>,
 }
 
 impl Lookup for Workspace {
@@ -351,7 +363,7 @@ impl Workspace {
             let program =
                 program.inspect_err(|error| tracing::error!(segment = name, %error, "a segment does not compile"));
             needed.extend(program.iter().flat_map(|program| program.inputs().metrics.iter().map(|(id, _)| *id)));
-            program.ok()
+            program.ok().map(Arc::new)
         };
         for (name, segment) in &self.segments {
             let newest = compile(name, &segment.newest.condition, &mut needed);
@@ -399,10 +411,10 @@ impl Workspace {
     }
 
     /// The name of the segment with this number.
-    pub fn segment_name(&self, number: u32) -> Option<&str> {
-        let live = self.readers.live.get(&number).map(String::as_str);
-        let building = || self.segments.iter().find(|(_, s)| s.number == number).map(|(name, _)| name.as_str());
-        live.or_else(building).or_else(|| self.removed.get(&number).map(String::as_str))
+    pub fn segment_name(&self, number: u32) -> Option<Arc<str>> {
+        let live = self.readers.live.get(&number).map(|live| live.name.clone());
+        let building = || self.segments.iter().find(|(_, s)| s.number == number).map(|(name, _)| name.as_str().into());
+        live.or_else(building).or_else(|| self.removed.get(&number).map(|name| name.as_str().into()))
     }
 
     /// The row of a definition as it stands now, and the row of its version.
@@ -452,9 +464,9 @@ fn whole(horizon: Horizon) -> Horizon {
 }
 
 impl Readers {
-    fn add(&mut self, number: u32, name: &str, program: &Program) {
+    fn add(&mut self, number: u32, name: &str, program: &Arc<Program>) {
         let inputs = program.inputs();
-        self.live.insert(number, name.to_owned());
+        self.live.insert(number, Live { name: name.into(), program: program.clone() });
         for (metric, _) in &inputs.metrics {
             self.of_metric.entry(*metric).or_default().push(number);
         }

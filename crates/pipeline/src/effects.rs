@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 use onefold_model::{NodeId, ProfileId, WorkspaceId};
@@ -24,14 +25,31 @@ pub struct Effects {
     pub series_gone: Vec<Row>,
     /// Additions to running totals.
     pub tallies: BTreeMap<(WorkspaceId, Cow<'static, str>), i64>,
-    /// Who enters or leaves a segment's list of members: the last word counts.
-    pub members: BTreeMap<(WorkspaceId, String, ProfileId), Option<i64>>,
+    /// Who enters or leaves, by segment.
+    pub members: BTreeMap<(WorkspaceId, u32), Members>,
     /// A verdict for each record.
     pub verdicts: Vec<Verdict>,
     /// Numbers the rows that one record makes in one table.
     pub place: i64,
     /// Destinations that have something new.
     pub outbox: BTreeSet<String>,
+}
+
+/// What becomes of a segment's list of members.
+#[derive(Debug)]
+pub struct Members {
+    segment: Arc<str>,
+    /// Who is in, and since when (ms), and who is not: the last word counts.
+    pub since: FxHashMap<ProfileId, Option<i64>>,
+    /// How many more there are.
+    pub grown: i64,
+}
+
+impl Members {
+    /// No change in `segment`.
+    pub fn new(segment: &Arc<str>) -> Members {
+        Members { segment: segment.clone(), since: FxHashMap::default(), grown: 0 }
+    }
 }
 
 /// Rows or keys of one table that are written at once.
@@ -83,15 +101,25 @@ impl Effects {
 
     /// Writes the rows, members and totals; nodes and profiles are written by their owner.
     pub fn write(&mut self, txn: &mut dyn Txn) -> Result<(), Error> {
-        for ((workspace, segment, profile), since) in std::mem::take(&mut self.members) {
-            let mut row = vec![Value::Int(workspace.0.into()), Value::Text(segment), Value::Int(profile.0.0)];
-            match since {
-                Some(since) => {
-                    row.push(Value::Int(since));
-                    self.put(&schema::SEGMENT_MEMBER, row);
+        for ((workspace, _), members) in std::mem::take(&mut self.members) {
+            self.tally(workspace, format!("segment.{}", members.segment), members.grown);
+            let (mut now, mut gone): (Vec<Row>, Vec<Row>) = (vec![], vec![]);
+            for (profile, since) in members.since {
+                let mut row = vec![
+                    Value::Int(workspace.0.into()),
+                    Value::Text(members.segment.to_string()),
+                    Value::Int(profile.0.0),
+                ];
+                match since {
+                    Some(since) => {
+                        row.push(Value::Int(since));
+                        now.push(row);
+                    }
+                    None => gone.push(row),
                 }
-                None => self.delete(&schema::SEGMENT_MEMBER, row),
             }
+            txn.put(&schema::SEGMENT_MEMBER, now)?;
+            txn.delete(&schema::SEGMENT_MEMBER, &gone)?;
         }
         let names: Vec<Row> =
             self.tallies.keys().map(|(w, name)| vec![Value::Int(w.0.into()), Value::Text(name.to_string())]).collect();

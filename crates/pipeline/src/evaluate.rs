@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use crate::{
     Error,
     definitions::Workspace,
+    effects::Members,
     fold::Changed,
     partition::Partition,
     profile::{Joined, Profile},
@@ -66,9 +67,8 @@ impl Partition {
         let mut due = if all { self.expiry(definitions, profile) } else { profile.due };
         let mut moves: SmallVec<[(u32, bool); 8]> = SmallVec::new();
         for number in numbers {
-            let program = definitions.readers.live.get(number).and_then(|name| definitions.segments.get(name));
-            let Some(program) = program.and_then(|segment| segment.program.as_ref()) else { continue };
-            let answer = program.evaluate(&facts, at);
+            let Some(live) = definitions.readers.live.get(number) else { continue };
+            let answer = live.program.evaluate(&facts, at);
             due = due.min(answer.until);
             if answer.holds != profile.segments.contains(number) {
                 moves.push((*number, answer.holds));
@@ -142,13 +142,13 @@ impl Partition {
         }
         self.effects.profiles.insert(id, workspace);
         let Some(name) = self.workspaces.get(&workspace).and_then(|w| w.segment_name(number)) else { return };
-        let name = name.to_owned();
         let place = self.effects.next_place();
         let key = [i64::from(workspace.0), offset as i64, place].map(Value::Int);
-        let rest = [Value::Text(name.clone()), Value::Int(id.0.0), Value::Int(entered.into()), Value::Int(at.0)];
+        let rest = [Value::Text(name.to_string()), Value::Int(id.0.0), Value::Int(entered.into()), Value::Int(at.0)];
         self.effects.put(&schema::SEGMENT_CHANGE, key.into_iter().chain(rest).collect());
-        self.effects.tally(workspace, format!("segment.{name}"), if entered { 1 } else { -1 });
-        self.effects.members.insert((workspace, name.clone(), id), entered.then_some(at.0));
+        let members = &mut self.effects.members.entry((workspace, number)).or_insert_with(|| Members::new(&name));
+        members.grown += if entered { 1 } else { -1 };
+        members.since.insert(id, entered.then_some(at.0));
         self.notify(workspace, &name, id, entered, at, offset);
     }
 }

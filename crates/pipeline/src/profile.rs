@@ -227,7 +227,13 @@ impl Facts for Joined<'_> {
     }
 
     fn series(&self, metric: MetricId) -> SmallVec<[&Series; 4]> {
-        self.nodes.iter().filter_map(|node| node.partial.series(metric)).collect()
+        let mut found = SmallVec::new();
+        for node in &self.nodes {
+            if let Some(series) = node.partial.series(metric) {
+                found.push(series);
+            }
+        }
+        found
     }
 
     fn reachable(&self, purpose: &str, channel: Option<&str>) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! Every function takes [`Access`]: it names the workspace that is read, and is where masks and row filters apply.
 
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
 use onefold_log::{EventLog, ReadError};
 use onefold_model::{
@@ -258,9 +258,9 @@ pub fn profile(
         let name = row.channel.as_ref().map_or(row.purpose.clone(), |channel| format!("{}/{channel}", row.purpose));
         consent.entry(name).or_insert_with(|| facts.consent(&row.purpose, row.channel.as_deref()));
     }
-    let mut names: Vec<&str> = profile.segments.iter().filter_map(|n| definitions.segment_name(*n)).collect();
+    let mut names: Vec<Arc<str>> = profile.segments.iter().filter_map(|n| definitions.segment_name(*n)).collect();
     names.sort_unstable();
-    let member = |name: &&str| vec![workspace(access), Value::Text((*name).to_owned()), Value::Int(id.0.0)];
+    let member = |name: &Arc<str>| vec![workspace(access), Value::Text(name.to_string()), Value::Int(id.0.0)];
     let members = store.get(&schema::SEGMENT_MEMBER, &names.iter().map(member).collect::<Vec<_>>())?;
     let mut segments = vec![];
     for row in members.into_iter().flatten() {
