@@ -287,6 +287,18 @@ pub enum Bench {
         #[arg(long, default_value_t = 5)]
         seconds: u64,
     },
+    /// A server at work: 5,000 events a second with 50 live segments, the time from an event to its webhook, profile
+    /// reads beside it, merges and unmerges.
+    Live {
+        /// Seconds for each of the runs.
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+    },
+    /// Import of a CSV file: rows a second until they are durable, and until they are in profiles.
+    Import {
+        #[arg(long, default_value_t = 1_000_000)]
+        rows: u64,
+    },
     /// The whole pipeline: parse, dedupe, identity, fold, 50 live segments, commit.
     Pipeline {
         #[arg(long, default_value_t = 1_000_000)]

@@ -49,7 +49,7 @@ impl Mapper {
     /// [`set_shift`](Self::set_shift); `None` where it has none that can be read.
     pub fn time_of(&self, row: &Row<'_>) -> Option<Timestamp> {
         let at = self.events.iter().find_map(|event| match (event.kind, &row.data) {
-            (MappedKind::Event, Data::Json(members)) => ["originalTimestamp", "timestamp"]
+            (MappedKind::Event, Data::Json(members)) => ["timestamp", "originalTimestamp"]
                 .iter()
                 .find_map(|name| Timestamp::parse(&json::scalar(members.get(name)?)?)),
             _ => {

@@ -124,7 +124,8 @@ pub fn accept(incoming: &Incoming<'_>, limits: &Limits, out: &mut Vec<u8>) -> Re
     let kind = kind(incoming, &fields)?;
     check_names(&fields, kind, limits)?;
     let sent_at = time("sentAt", fields.sent_at.or(incoming.batch.sent_at))?;
-    let happened = time("timestamp", fields.original_timestamp.or(fields.timestamp))?;
+    // Where both are there, `timestamp` is what the caller said, and the other when the SDK was called.
+    let happened = time("timestamp", fields.timestamp.or(fields.original_timestamp))?;
     let record = EventRecord {
         workspace: incoming.workspace,
         source: incoming.source,

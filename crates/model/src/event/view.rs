@@ -10,7 +10,7 @@ pub fn render(record: &EventRecord<'_>) -> String {
     let members: Members<'_> = serde_json::from_str(record.json).unwrap_or_default();
     let mut out = String::with_capacity(record.json.len() + 160);
     out.push('{');
-    let original = members.get("originalTimestamp").or_else(|| members.get("timestamp"));
+    let original = members.get("timestamp").or_else(|| members.get("originalTimestamp"));
     for (name, value) in &members.0 {
         if !matches!(name.as_ref(), "timestamp" | "originalTimestamp" | "sentAt" | "receivedAt") {
             push(&mut out, name, value.get());

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::{load, null};
-use crate::{Failure, cli::Common, client::Client, serve::Server, settings::Settings};
+use crate::Failure;
 
 const BATCH: u64 = 100;
 const BATCHES: u64 = 400;
@@ -18,22 +17,8 @@ const ROUNDS: usize = 3;
 /// both sides; it has a benchmark of its own.
 pub async fn run(seconds: u64) -> Result<Value, Failure> {
     let folder = tempfile::tempdir()?;
-    let common = Common {
-        data: folder.path().join("onefold-data"),
-        config: None,
-        format: None,
-        json: true,
-        workspace: "default".to_owned(),
-    };
-    let mut settings = Settings::read(&common)?;
-    settings.server.listen = "127.0.0.1:0".to_owned();
-    settings.pipeline.run = false;
-    let server = Server::start(&settings).await?;
-    let client = Client::of_server(&settings.data, "default")
-        .await?
-        .ok_or_else(|| Failure::new("the server that was just started does not answer", "run it again"))?;
-    let made = client.send(Method::POST, "/api/v1/sources", &json!({ "name": "bench" })).await?;
-    let key = made["write_key"].as_str().unwrap_or_default().to_owned();
+    let (server, client, _) = super::server(folder.path(), false).await?;
+    let key = super::source(&client, "bench").await?;
     let null = null::start(folder.path()).await?;
     let batches: Vec<Vec<u8>> = (0..BATCHES)
         .map(|batch| {

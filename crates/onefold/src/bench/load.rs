@@ -3,7 +3,13 @@
 //! It speaks just enough HTTP/1.1 to do so, because on two cores a client that does more would be measured with the
 //! server.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures")]
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use onefold_model::{Clock as _, clock::SystemClock};
 use tokio::{
@@ -38,6 +44,38 @@ pub fn request(path: &str, key: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// A prepared request for `path` with the API's token.
+pub fn get(path: &str, token: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n").into_bytes()
+}
+
+/// A connection on which one request follows the other.
+pub struct Connection {
+    stream: TcpStream,
+    answer: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects.
+    pub async fn open(address: SocketAddr) -> std::io::Result<Connection> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Connection { stream, answer: Vec::with_capacity(16 << 10) })
+    }
+
+    /// Sends a request and reads its answer to the end; says whether it is 200.
+    pub async fn exchange(&mut self, request: &[u8]) -> std::io::Result<bool> {
+        self.stream.write_all(request).await?;
+        self.answer.clear();
+        while !whole(&self.answer) {
+            if self.stream.read_buf(&mut self.answer).await? == 0 {
+                return Err(std::io::Error::other("the server closed the connection"));
+            }
+        }
+        Ok(&self.answer[9..12] == b"200")
+    }
+}
+
 /// Sends `requests` in turn over `connections` connections for `seconds`; gives the answered requests a second.
 pub async fn run(
     address: SocketAddr,
@@ -49,34 +87,20 @@ pub async fn run(
     let until = clock.now().plus(seconds as i64 * 1000);
     let started = clock.now();
     let mut tasks = tokio::task::JoinSet::new();
-    for connection in 0..connections {
+    for place in 0..connections {
         let requests = requests.clone();
         tasks.spawn(async move {
-            let mut stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            let mut buffer = vec![0u8; 4096];
+            let mut connection = Connection::open(address).await?;
             let mut answered = 0u64;
-            let mut next = connection * 7919;
+            let mut next = place * 7919;
             while SystemClock.now() < until {
-                stream.write_all(&requests[next % requests.len()]).await?;
-                next += 1;
-                let mut length = 0;
-                loop {
-                    let read = stream.read(&mut buffer[length..]).await?;
-                    if read == 0 {
-                        return Err(std::io::Error::other("the server closed the connection"));
-                    }
-                    length += read;
-                    if whole(&buffer[..length]) {
-                        break;
-                    }
-                }
-                if &buffer[9..12] == b"200" {
+                if connection.exchange(&requests[next % requests.len()]).await? {
                     answered += 1;
                 } else {
                     // Turned away for load: a client would wait.
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
+                next += 1;
             }
             Ok::<u64, std::io::Error>(answered)
         });
@@ -86,6 +110,48 @@ pub async fn run(
         answered += task.map_err(|error| Failure::new(error.to_string(), ""))??;
     }
     Ok(answered as f64 * 1000.0 / (clock.now().0 - started.0).max(1) as f64)
+}
+
+/// Sends what `next` gives for 0, 1, 2, … at `per_s` a second over `connections` connections for `seconds`; gives the
+/// rate that was reached and, sorted, how long each took from the instant it was due: a late start counts.
+pub async fn paced(
+    address: SocketAddr,
+    next: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static,
+    connections: u64,
+    per_s: u64,
+    seconds: u64,
+) -> Result<(f64, Vec<Duration>), Failure> {
+    let next = Arc::new(next);
+    let all = per_s * seconds;
+    let started = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for place in 0..connections {
+        let next = next.clone();
+        tasks.spawn(async move {
+            let mut connection = Connection::open(address).await?;
+            let mut took = vec![];
+            for n in (place..all).step_by(connections as usize) {
+                let due = started + Duration::from_micros(n * 1_000_000 / per_s);
+                tokio::time::sleep_until(due.into()).await;
+                connection.exchange(&next(n)).await?;
+                took.push(due.elapsed());
+            }
+            Ok::<_, std::io::Error>(took)
+        });
+    }
+    let mut took = vec![];
+    while let Some(task) = tasks.join_next().await {
+        took.extend(task.map_err(|error| Failure::new(error.to_string(), ""))??);
+    }
+    took.sort_unstable();
+    Ok((took.len() as f64 / started.elapsed().as_secs_f64(), took))
+}
+
+/// Milliseconds, with two places, at the quantile of what is sorted.
+pub fn quantile_ms(sorted: &[Duration], quantile: f64) -> Option<f64> {
+    let place = (sorted.len() as f64 * quantile) as usize;
+    let took = sorted.get(place.min(sorted.len().checked_sub(1)?))?;
+    Some((took.as_secs_f64() * 100_000.0).round() / 100.0)
 }
 
 /// Whether an answer with a Content-Length is all there.

@@ -1,16 +1,23 @@
 //! `onefold bench`: figures that others can measure again, on their machine.
 
+mod import;
 mod ingest;
+mod live;
 mod load;
 mod null;
 mod pipeline;
 
-use crate::{Failure, cli, cli::Common, output};
+use axum::http::Method;
+use serde_json::json;
+
+use crate::{Failure, cli, cli::Common, client::Client, output, serve::Server, settings::Settings};
 
 /// Runs a benchmark and prints its figures.
 pub async fn run(common: &Common, bench: cli::Bench) -> Result<(), Failure> {
     let figures = match bench {
         cli::Bench::Ingest { seconds } => ingest::run(seconds).await?,
+        cli::Bench::Live { seconds } => live::run(seconds).await?,
+        cli::Bench::Import { rows } => import::run(rows).await?,
         cli::Bench::Pipeline { events, profiles } => {
             tokio::task::spawn_blocking(move || pipeline::run(events, profiles))
                 .await
@@ -18,4 +25,38 @@ pub async fn run(common: &Common, bench: cli::Bench) -> Result<(), Failure> {
         }
     };
     output::print(common, &figures)
+}
+
+/// A server on a temporary folder, and the way to its API.
+async fn server(folder: &std::path::Path, pipeline: bool) -> Result<(Server, Client, Settings), Failure> {
+    let common = Common {
+        data: folder.join("onefold-data"),
+        config: None,
+        format: None,
+        json: true,
+        workspace: "default".to_owned(),
+    };
+    let mut settings = Settings::read(&common)?;
+    settings.server.listen = "127.0.0.1:0".to_owned();
+    settings.pipeline.run = pipeline;
+    // Receivers of benchmarks listen on loopback.
+    settings.egress.allowed.push("127.0.0.1/32".to_owned());
+    let server = Server::start(&settings).await?;
+    let client = Client::of_server(&settings.data, "default")
+        .await?
+        .ok_or_else(|| Failure::new("the server that was just started does not answer", "run it again"))?;
+    Ok((server, client, settings))
+}
+
+/// Makes a source; gives its write key.
+async fn source(client: &Client, name: &str) -> Result<String, Failure> {
+    let made = client.send(Method::POST, "/api/v1/sources", &json!({ "name": name })).await?;
+    Ok(made["write_key"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Resident memory of this process in MiB, where the system says it.
+fn rss_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib / 1024)
 }

@@ -67,7 +67,7 @@ pub fn run(events: u64, profiles: u64) -> Result<Value, Failure> {
         "profiles": profiles,
         "segments": names.len(),
         "instructions_per_event": null,
-        "rss_mib": rss_mib(),
+        "rss_mib": super::rss_mib(),
     }))
 }
 
@@ -119,7 +119,7 @@ fn fill(log: &dyn EventLog, events: u64, profiles: u64, now: Timestamp) -> Resul
 }
 
 /// Fifty segments over the events, of the shapes that marketers use.
-fn segments() -> Vec<(String, String)> {
+pub fn segments() -> Vec<(String, String)> {
     (0..50u32)
         .map(|n| {
             let days = [7, 14, 30, 60, 90][(n % 5) as usize];
@@ -139,11 +139,4 @@ fn segments() -> Vec<(String, String)> {
             (format!("segment-{n:02}"), text)
         })
         .collect()
-}
-
-/// Resident memory of this process, where the system says it.
-fn rss_mib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib / 1024)
 }
