@@ -51,7 +51,7 @@ pub async fn run(seconds: u64) -> Result<Value, Failure> {
     }
     let trigger = json!({ "name": "arrived", "condition": "count(\"Arrived\") >= 1" });
     client.send(Method::PUT, "/api/v1/segments", &trigger).await?;
-    let webhook = json!({ "name": "hook", "kind": "webhook", "segments": ["arrived"], "config": { "url": url } });
+    let webhook = json!({ "name": "hook", "kind": "webhook", "segments": ["arrived"], "config": { "url": url, "purpose": "marketing" } });
     client.send(Method::PUT, "/api/v1/destinations", &webhook).await?;
     people(server.address, &key, &client).await?;
 
@@ -142,7 +142,7 @@ fn batch(key: &str, n: u64) -> Vec<u8> {
     let mut events: Vec<String> = (0..BATCH).map(|place| load::event(n * BATCH + place)).collect();
     if n.is_multiple_of(TRIGGER) {
         events.pop();
-        let arrived = json!({ "type": "track", "event": "Arrived", "messageId": format!("arrived-{n}"), "userId": format!("new-{n}") });
+        let arrived = json!({ "type": "track", "event": "Arrived", "messageId": format!("arrived-{n}"), "userId": format!("new-{n}"), "context": { "consent": { "categoryPreferences": { "marketing": true } } } });
         events.push(arrived.to_string());
     }
     load::request("/v1/batch", key, &format!("{{\"batch\":[{}]}}", events.join(",")))
