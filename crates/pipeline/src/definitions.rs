@@ -160,6 +160,12 @@ impl Workspace {
         }
     }
 
+    /// The log offset that last changed the workspace's definitions; `None` where nothing was ever defined.
+    pub fn defined_at(store: &mut dyn Reader, id: WorkspaceId) -> Result<Option<i64>, Error> {
+        let row = store.get(&schema::DEFINED, &[vec![Value::Int(id.0.into())]])?.pop().flatten();
+        Ok(row.map(|row| row[1].as_int()).transpose()?)
+    }
+
     /// Reads the workspace's definitions.
     pub fn load(store: &mut dyn Reader, id: WorkspaceId) -> Result<Workspace, Error> {
         let mut workspace = Workspace::new(id);

@@ -29,8 +29,12 @@ pub struct Effects {
     pub members: BTreeMap<(WorkspaceId, u32), Members>,
     /// A verdict for each record.
     pub verdicts: Vec<Verdict>,
-    /// Numbers the rows that one record makes in one table.
+    /// The log offset of the record at work.
+    pub offset: u64,
+    /// Numbers the rows that the record at work makes in one table.
     pub place: i64,
+    /// Workspaces whose definitions changed, and at which offset.
+    redefined: BTreeMap<WorkspaceId, u64>,
     /// Destinations that have something new.
     pub outbox: BTreeSet<String>,
 }
@@ -62,8 +66,22 @@ pub enum Write {
 }
 
 impl Effects {
+    /// The record at `offset` is at work.
+    pub fn begin(&mut self, offset: u64) {
+        (self.offset, self.place) = (offset, 0);
+    }
+
+    /// The record at work changes what a workspace has defined, if this is a row or a key of a table that says so.
+    pub fn note(&mut self, table: &Table, row: &Row) {
+        let defines = [&schema::DEFINITION, &schema::METRIC, &schema::ENTITY_TYPE].map(|table| table.name);
+        if let (true, Some(Value::Int(workspace))) = (defines.contains(&table.name), row.first()) {
+            self.redefined.insert(WorkspaceId(*workspace as u32), self.offset);
+        }
+    }
+
     /// Puts a row when the batch is written.
     pub fn put(&mut self, table: &'static Table, row: Row) {
+        self.note(table, &row);
         let writes = &mut self.writes.entry(table.name).or_insert((table, vec![])).1;
         match writes.last_mut() {
             Some(Write::Put(rows)) => rows.push(row),
@@ -73,6 +91,7 @@ impl Effects {
 
     /// Deletes a row when the batch is written.
     pub fn delete(&mut self, table: &'static Table, key: Row) {
+        self.note(table, &key);
         let writes = &mut self.writes.entry(table.name).or_insert((table, vec![])).1;
         match writes.last_mut() {
             Some(Write::Delete(keys)) => keys.push(key),
@@ -140,6 +159,9 @@ impl Effects {
                 }
             }
         }
+        let redefined = std::mem::take(&mut self.redefined).into_iter();
+        let rows = redefined.map(|(workspace, offset)| vec![Value::Int(workspace.0.into()), Value::Int(offset as i64)]);
+        txn.put(&schema::DEFINED, rows.collect())?;
         for prefix in std::mem::take(&mut self.series_gone) {
             txn.delete_prefix(&schema::SERIES_CHUNK, &prefix)?;
         }

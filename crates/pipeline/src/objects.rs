@@ -90,7 +90,7 @@ impl Partition {
         workspace.entity_types.insert(name.to_owned(), EntityType(next));
         let row =
             vec![Value::Int(event.record.workspace.0.into()), Value::Text(name.to_owned()), Value::Int(next.into())];
-        txn.put(&schema::ENTITY_TYPE, vec![row])?;
+        self.effects.put(&schema::ENTITY_TYPE, row);
         Ok(Some(EntityType(next)))
     }
 

@@ -153,9 +153,8 @@ impl Partition {
         self.write(txn)?;
         self.dedupe.flush(txn, self.now)?;
         let place = [i64::from(self.number), self.next_offset as i64, self.now.0].map(Value::Int);
-        txn.put(&schema::PROGRESS, vec![place.into_iter().chain([Value::Bytes(self.jobs.encode())]).collect()])?;
-        self.effects.place = 0;
-        Ok(())
+        txn.put(&schema::PROGRESS, vec![place.into_iter().chain([Value::Bytes(self.jobs.encode())]).collect()])
+            .map_err(Error::from)
     }
 
     /// Between transactions: drops from memory what was not used for long.
@@ -170,7 +169,7 @@ impl Partition {
         self.load_touched(txn, &read)?;
         let mut trims = self.trims;
         for (place, (record, item)) in records.iter().zip(&read).enumerate() {
-            self.effects.place = 0;
+            self.effects.begin(record.offset);
             if let Some(at) = item.at() {
                 self.advance(txn, at, record.offset)?;
             }
@@ -413,7 +412,7 @@ impl Partition {
     }
 
     fn apply_command(&mut self, txn: &mut dyn Txn, record: &Record<'_>) -> Result<(), Error> {
-        self.effects.place = 0;
+        self.effects.begin(record.offset);
         match CommandRecord::decode(record.payload) {
             Ok(command) => {
                 self.advance(txn, command.at, record.offset)?;

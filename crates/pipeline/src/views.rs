@@ -136,14 +136,13 @@ pub fn find(store: &mut dyn Reader, access: &Access, text: &str) -> Result<Optio
         let node = store.get(&schema::NODE, &[Node::key(access.workspace, id.0)])?.pop().flatten();
         return node.map(|row| Ok(ProfileId(NodeId(row[5].as_int()?)))).transpose();
     }
-    let mut tried: Vec<(String, String)> = vec![];
-    if let Some((kind, value)) = text.split_once(':') {
-        tried.push((kind.to_owned(), value.to_owned()));
+    if let Some((kind, value)) = text.split_once(':')
+        && let Some(found) = find_among(store, access, &[(kind.to_owned(), value.to_owned())])?
+    {
+        return Ok(Some(found));
     }
-    for kind in ["email", "phone", "user_id", "anonymous_id"] {
-        tried.push((kind.to_owned(), text.to_owned()));
-    }
-    if let Some(found) = find_among(store, access, &tried)? {
+    let common = ["email", "phone", "user_id", "anonymous_id"].map(|kind| (kind.to_owned(), text.to_owned()));
+    if let Some(found) = find_among(store, access, &common)? {
         return Ok(Some(found));
     }
     let others: Vec<(String, String)> = kinds(store, access)?.into_iter().map(|kind| (kind, text.to_owned())).collect();

@@ -118,6 +118,10 @@ impl Drop for Pipeline {
     }
 }
 
+/// The most that a commit waits for company, in milliseconds; and the records that are waited for no longer.
+const COMPANY_MS: u64 = 5;
+const BACKLOG: u64 = 2000;
+
 /// The work of a partition's thread, a step at a time; the simulation takes the steps itself.
 pub struct Worker {
     log: Arc<dyn EventLog>,
@@ -132,6 +136,8 @@ pub struct Worker {
     /// Up to this offset the log may hold a command of our own that is not applied yet.
     awaited: Option<u64>,
     outbox: u64,
+    /// How many records the last commit had.
+    last_records: u64,
     /// The generation under construction, in a rebuild.
     generation: Option<Generation>,
 }
@@ -168,6 +174,7 @@ impl Worker {
             stale: false,
             awaited,
             outbox: 0,
+            last_records: 0,
             generation: None,
         })
     }
@@ -186,9 +193,20 @@ impl Worker {
         let mut partition = Partition::load(&mut *txn, number, log.partitions(), settings.clone())?;
         drop(txn);
         partition.silent = true;
-        let generation = Some(generation);
-        let (stale, awaited, outbox) = (false, None, 0);
-        Ok(Worker { log, store, clock, number, settings, epoch, partition, stale, awaited, outbox, generation })
+        Ok(Worker {
+            log,
+            store,
+            clock,
+            number,
+            settings,
+            epoch,
+            partition,
+            stale: false,
+            awaited: None,
+            outbox: 0,
+            last_records: 0,
+            generation: Some(generation),
+        })
     }
 
     /// How far it has come.
@@ -200,6 +218,15 @@ impl Worker {
             failed,
             outbox: self.outbox,
         }
+    }
+
+    /// How long to wait before the next commit. A commit writes whole pages of the store, however few rows it has: at
+    /// thousands of events a second, commits of a few events each write a hundred times what changed, and the store's
+    /// checkpoints then hold up everybody for tenths of a second. A commit of one record waits one millisecond, so that a
+    /// lone command is answered at once.
+    fn company(&self) -> Duration {
+        let waiting = self.log.end(self.number).map_or(0, |end| end.saturating_sub(self.partition.next_offset));
+        if waiting > BACKLOG { Duration::ZERO } else { Duration::from_millis(self.last_records.min(COMPANY_MS)) }
     }
 
     fn run(&mut self, sender: &watch::Sender<Applied>, control: &Control) {
@@ -216,6 +243,15 @@ impl Worker {
                 Ok(step) => {
                     failures = 0;
                     sender.send_replace(self.applied(None));
+                    let company = self.company();
+                    if step == Step::Worked && !company.is_zero() {
+                        runtime.block_on(async {
+                            tokio::select! {
+                                () = tokio::time::sleep(company) => {}
+                                () = control.wake.notified() => {}
+                            }
+                        });
+                    }
                     if step == Step::Idle {
                         runtime.block_on(async {
                             tokio::select! {
@@ -313,7 +349,7 @@ impl Worker {
             self.scan()?;
             return Ok(true);
         }
-        self.transact(|partition, txn| partition.apply(txn, &records))?;
+        self.last_records = self.transact(|partition, txn| partition.apply(txn, &records))? as u64;
         self.outbox += u64::from(!std::mem::take(&mut self.partition.effects.outbox).is_empty());
         Ok(true)
     }

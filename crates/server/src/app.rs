@@ -1,6 +1,7 @@
 //! The parts of a running Onefold, and how they are put together.
 
 use std::{
+    collections::HashMap,
     path::PathBuf,
     sync::{
         Arc,
@@ -60,6 +61,9 @@ pub struct AppSettings {
     pub process: bool,
 }
 
+/// The offset that last changed a workspace's definitions, and these.
+type Compiled = (Option<i64>, Arc<Workspace>);
+
 /// A running Onefold.
 pub struct App {
     pub(crate) log: Arc<dyn EventLog>,
@@ -74,6 +78,8 @@ pub struct App {
     deliveries: Mutex<Option<Handle>>,
     committed: watch::Sender<u64>,
     workspaces: RwLock<Vec<(WorkspaceId, String)>>,
+    /// Compiled definitions, with the offset that last changed them.
+    definitions: RwLock<HashMap<WorkspaceId, Compiled>>,
     next_source: AtomicU32,
     started_at: Timestamp,
 }
@@ -104,6 +110,7 @@ impl App {
             deliveries: Mutex::new(None),
             committed: watch::channel(0).0,
             workspaces: RwLock::new(vec![]),
+            definitions: RwLock::default(),
             next_source: AtomicU32::new(1),
             started_at: clock.now(),
             log,
@@ -268,9 +275,21 @@ impl App {
         tokio::task::spawn_blocking(move || work(&app)).await.map_err(|error| ApiError::internal(error.to_string()))?
     }
 
-    /// The workspace's definitions, compiled.
-    pub(crate) fn definitions(&self, reader: &mut dyn Reader, workspace: WorkspaceId) -> Result<Workspace, ApiError> {
-        Ok(Workspace::load(reader, workspace)?)
+    /// The workspace's definitions as the reader sees them, compiled once until they change.
+    pub(crate) fn definitions(
+        &self,
+        reader: &mut dyn Reader,
+        workspace: WorkspaceId,
+    ) -> Result<Arc<Workspace>, ApiError> {
+        let defined_at = Workspace::defined_at(reader, workspace)?;
+        if let Some((at, known)) = self.definitions.read().get(&workspace)
+            && *at == defined_at
+        {
+            return Ok(known.clone());
+        }
+        let loaded = Arc::new(Workspace::load(reader, workspace)?);
+        self.definitions.write().insert(workspace, (defined_at, loaded.clone()));
+        Ok(loaded)
     }
 
     /// The access of the operator to a workspace.

@@ -232,6 +232,9 @@ pub static PROPERTY: Table = derived(
     &[],
 );
 
+/// The log offset that last changed what a workspace has defined: who holds a compiled copy sees by it that it is old.
+pub static DEFINED: Table = derived("defined", 1, &[WORKSPACE, Column::int("at_offset")], &[]);
+
 /// Running totals by name: `events.accepted`, `profiles`, `segment.NAME`, `refused.CODE`, …
 pub static TALLY: Table = derived("tally", 2, &[WORKSPACE, Column::text("name"), Column::int("value")], &[]);
 
@@ -432,6 +435,7 @@ pub static ALL: &[&Table] = &[
     &DEFINITION,
     &DEFINITION_VERSION,
     &METRIC,
+    &DEFINED,
     &SEGMENT_MEMBER,
     &SEGMENT_CHANGE,
     &PROPERTY,

@@ -137,9 +137,14 @@ async fn people(address: std::net::SocketAddr, key: &str, client: &Client) -> Re
     caught_up(client).await
 }
 
-/// Ten events of the shop; of every tenth batch the last makes a new member.
+/// Ten events of people who are known; of every tenth batch the last makes a new member.
 fn batch(key: &str, n: u64) -> Vec<u8> {
-    let mut events: Vec<String> = (0..BATCH).map(|place| load::event(n * BATCH + place)).collect();
+    let event = |place: u64| {
+        let n = n * BATCH + place;
+        let person = n.wrapping_mul(0x9e37_79b9) % PROFILES;
+        load::event_of(n, &format!("person-{person:06}"), &format!("browser-{person:06}"))
+    };
+    let mut events: Vec<String> = (0..BATCH).map(event).collect();
     if n.is_multiple_of(TRIGGER) {
         events.pop();
         let arrived = json!({ "type": "track", "event": "Arrived", "messageId": format!("arrived-{n}"), "userId": format!("new-{n}"), "context": { "consent": { "categoryPreferences": { "marketing": true } } } });

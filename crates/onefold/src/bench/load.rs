@@ -19,11 +19,15 @@ use tokio::{
 
 use crate::Failure;
 
-/// An event of 800 bytes as web shops send them; `n` makes it another one.
+/// An event of 800 bytes as web shops send them; `n` makes it another one, of another person.
 pub fn event(n: u64) -> String {
+    event_of(n, &format!("user-{:07}", n % 1_000_000), &format!("8f3c2a10-{n:012}"))
+}
+
+/// The same, of somebody.
+pub fn event_of(n: u64, user: &str, browser: &str) -> String {
     let head = format!(
-        r#"{{"type":"track","event":"Product Viewed","messageId":"bench-{n:016}","userId":"user-{:07}","anonymousId":"8f3c2a10-{n:012}","timestamp":"2026-11-21T12:00:00.000Z","properties":{{"product_id":"sku-{:05}","category":"cat{:02}","price":19.90,"currency":"EUR","quantity":1,"list":"Recommended for you"}},"context":{{"library":{{"name":"analytics.js","version":"3.0.1"}},"page":{{"url":"https://shop.example/products/{:05}","path":"/products/{:05}","referrer":"https://shop.example/","title":"A product"}},"userAgent":"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36","locale":"de-DE","timezone":"Europe/Berlin","pad":""#,
-        n % 1_000_000,
+        r#"{{"type":"track","event":"Product Viewed","messageId":"bench-{n:016}","userId":"{user}","anonymousId":"{browser}","timestamp":"2026-11-21T12:00:00.000Z","properties":{{"product_id":"sku-{:05}","category":"cat{:02}","price":19.90,"currency":"EUR","quantity":1,"list":"Recommended for you"}},"context":{{"library":{{"name":"analytics.js","version":"3.0.1"}},"page":{{"url":"https://shop.example/products/{:05}","path":"/products/{:05}","referrer":"https://shop.example/","title":"A product"}},"userAgent":"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36","locale":"de-DE","timezone":"Europe/Berlin","pad":""#,
         n % 99_991,
         n % 40,
         n % 99_991,

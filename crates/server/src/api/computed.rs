@@ -52,7 +52,7 @@ pub async fn set(
     let problems = app
         .read(move |app, reader| {
             let definitions = app.definitions(reader, theirs.workspace)?;
-            Ok(check::problems_of_computed(&wanted, &definitions).iter().map(ToString::to_string).collect::<Vec<_>>())
+            Ok(check::problems_of_computed(&wanted, &*definitions).iter().map(ToString::to_string).collect::<Vec<_>>())
         })
         .await?;
     if !problems.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use crate::{
     Error, Synchronous, Table,
@@ -179,6 +179,8 @@ fn open(path: &Path, flags: OpenFlags, settings: &SqliteSettings, cache_bytes: u
         db.pragma_update(None, "mmap_size", i64::try_from(settings.mmap_bytes).unwrap_or(i64::MAX))?;
         db.pragma_update(None, "temp_store", "MEMORY")?;
         db.pragma_update(None, "foreign_keys", false)?;
+        // Else a statement with a range is planned anew for each value it is given.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(db)
     };
     opened().map_err(failed("open the state"))
