@@ -32,7 +32,10 @@ impl Folder {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_onefold"));
+        self.command_of(Command::new(env!("CARGO_BIN_EXE_onefold")), args)
+    }
+
+    fn command_of(&self, mut command: Command, args: &[&str]) -> Command {
         command.args(args).arg("--data").arg(self.path()).stdin(Stdio::null());
         command
     }
@@ -58,8 +61,20 @@ impl Folder {
 
     /// Starts a server on the folder, on a free port, and waits until it answers.
     pub fn serve(&self) -> Server {
+        self.serve_by(self.command(&["serve", "--listen", "127.0.0.1:0"]))
+    }
+
+    /// A server whose files may be kept from growing, by [`Server::files_end_at`].
+    pub fn serve_within_limits(&self) -> Server {
+        // A write past the limit is to fail, as on a full disk, and not to end the process.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_onefold")]);
+        self.serve_by(self.command_of(shell, &["serve", "--listen", "127.0.0.1:0"]))
+    }
+
+    fn serve_by(&self, mut command: Command) -> Server {
         let _ = std::fs::remove_file(self.path().join("server.json"));
-        let child = self.command(&["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::null()).spawn().unwrap();
+        let child = command.stderr(Stdio::null()).spawn().unwrap();
         let mut server = Server { child, url: String::new() };
         for _ in 0..3000 {
             if let Ok(text) = std::fs::read(self.path().join("server.json"))
@@ -93,6 +108,14 @@ pub struct Server {
 }
 
 impl Server {
+    /// No file of the server grows beyond so many bytes: `unlimited`, or a number.
+    pub fn files_end_at(&self, bytes: &str) {
+        let set = Command::new("prlimit")
+            .args(["--pid", &self.child.id().to_string(), &format!("--fsize={bytes}:unlimited")])
+            .status();
+        assert!(set.unwrap().success(), "prlimit, of util-linux, sets the limit");
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

@@ -2,10 +2,14 @@
 //!
 //! A batch of keys is one prepared statement run many times, in key order, so that neighbours meet the same pages.
 
+use std::{cell::RefCell, rc::Rc};
+
 use rusqlite::{
     CachedStatement, Connection, OptionalExtension, Statement, ToSql,
     types::{ToSqlOutput, ValueRef},
 };
+
+use rustc_hash::FxHashMap;
 
 use crate::{
     Epoch, Generation, Partition, Row, Scan, Table, Value,
@@ -28,8 +32,43 @@ impl ToSql for Value {
     }
 }
 
-pub(super) fn get(db: &Connection, table: &Table, generation: Generation, keys: &[Row]) -> Result<Vec<Option<Row>>> {
-    let mut statement = db.prepare_cached(&sql::get(Sqlite, table, generation))?;
+/// A statement about rows by their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Verb {
+    Get,
+    Put,
+    Delete,
+}
+
+/// Texts that a thread keeps. Each rebuild brings new ones.
+const TEXTS_MAX: usize = 1000;
+
+/// The text of a statement, which is asked for with every few rows and made once.
+fn text(verb: Verb, table: &'static Table, generation: Generation) -> Rc<str> {
+    type Texts = FxHashMap<(Verb, *const Table, Generation), Rc<str>>;
+    thread_local! {
+        static TEXTS: RefCell<Texts> = RefCell::default();
+    }
+    TEXTS.with_borrow_mut(|texts| {
+        if texts.len() > TEXTS_MAX {
+            texts.clear();
+        }
+        let make = || match verb {
+            Verb::Get => sql::get(Sqlite, table, generation).into(),
+            Verb::Put => sql::put(Sqlite, table, generation).into(),
+            Verb::Delete => sql::delete(Sqlite, table, generation).into(),
+        };
+        texts.entry((verb, std::ptr::from_ref(table), generation)).or_insert_with(make).clone()
+    })
+}
+
+pub(super) fn get(
+    db: &Connection,
+    table: &'static Table,
+    generation: Generation,
+    keys: &[Row],
+) -> Result<Vec<Option<Row>>> {
+    let mut statement = db.prepare_cached(&text(Verb::Get, table, generation))?;
     let mut found = vec![None; keys.len()];
     let mut one = |place: usize| -> Result<()> {
         bind(&mut statement, &keys[place])?;
@@ -70,18 +109,18 @@ pub(super) fn count(db: &Connection, table: &Table, generation: Generation, pref
 }
 
 /// Writes `rows`; of two with one key the later stays.
-pub(super) fn put(db: &Connection, table: &Table, generation: Generation, mut rows: Vec<Row>) -> Result<()> {
+pub(super) fn put(db: &Connection, table: &'static Table, generation: Generation, mut rows: Vec<Row>) -> Result<()> {
     // A stable sort: of two with one key, the later is still the later.
     rows.sort_by(|left, right| left[..table.key].cmp(&right[..table.key]));
-    let mut statement = db.prepare_cached(&sql::put(Sqlite, table, generation))?;
+    let mut statement = db.prepare_cached(&text(Verb::Put, table, generation))?;
     rows.iter().try_for_each(|row| {
         bind(&mut statement, row)?;
         statement.raw_execute().map(drop)
     })
 }
 
-pub(super) fn delete(db: &Connection, table: &Table, generation: Generation, keys: &[Row]) -> Result<()> {
-    let mut statement = db.prepare_cached(&sql::delete(Sqlite, table, generation))?;
+pub(super) fn delete(db: &Connection, table: &'static Table, generation: Generation, keys: &[Row]) -> Result<()> {
+    let mut statement = db.prepare_cached(&text(Verb::Delete, table, generation))?;
     keys.iter().try_for_each(|key| {
         bind(&mut statement, key)?;
         statement.raw_execute().map(drop)

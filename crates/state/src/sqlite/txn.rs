@@ -128,7 +128,7 @@ struct View<'c> {
 }
 
 impl View<'_> {
-    fn get(&self, table: &Table, keys: &[Row]) -> Result<Vec<Option<Row>>, Error> {
+    fn get(&self, table: &'static Table, keys: &[Row]) -> Result<Vec<Option<Row>>, Error> {
         keys.iter().try_for_each(|key| table.check_key(key))?;
         rows::get(self.db, table, self.generation, keys).map_err(failed(READ))
     }
