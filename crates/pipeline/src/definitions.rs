@@ -67,7 +67,7 @@ pub struct Workspace {
     /// Which.
     pub id: WorkspaceId,
     /// Identity rules in force.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// The offset of the command that brought them; 0 for those that every workspace begins with.
     pub rules_since: u64,
     /// What silence about consent means.
@@ -142,7 +142,7 @@ impl Workspace {
     pub fn new(id: WorkspaceId) -> Workspace {
         Workspace {
             id,
-            rules: Rules::default(),
+            rules: Arc::default(),
             rules_since: 0,
             unstated: Unstated::default(),
             time_zone: TimeZone::UTC,
@@ -220,7 +220,7 @@ impl Workspace {
             "subscription" => drop(self.subscriptions.insert(name, parse(text)?)),
             "object_type" => drop(self.object_types.insert(name, parse(text)?)),
             "setting" => match name.as_str() {
-                "identity_rules" => (self.rules, self.rules_since) = (parse(text)?, version.offset),
+                "identity_rules" => (self.rules, self.rules_since) = (Arc::new(parse(text)?), version.offset),
                 "consent_default" => self.unstated = parse(text)?,
                 "time_zone" => self.time_zone = time_zone(&parse::<String>(text)?)?,
                 _ => {}

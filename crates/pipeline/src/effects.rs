@@ -10,7 +10,7 @@ use onefold_model::{NodeId, ProfileId, WorkspaceId};
 use onefold_state::{Row, Table, Txn, Value, schema};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::{Error, verdict::Verdict};
+use crate::{Error, changes::Change, verdict::Verdict};
 
 /// Rows and marks that a transaction is made of.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ pub struct Effects {
     pub tallies: BTreeMap<(WorkspaceId, Cow<'static, str>), i64>,
     /// Who enters or leaves, by segment.
     pub members: BTreeMap<(WorkspaceId, u32), Members>,
+    /// Who entered and left, in order.
+    pub changes: Vec<Change>,
     /// A verdict for each record.
     pub verdicts: Vec<Verdict>,
     /// The log offset of the record at work.

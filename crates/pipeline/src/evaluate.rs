@@ -1,11 +1,12 @@
 //! Live segments: deciding who is in, at each event and each due time.
 
 use onefold_model::{ProfileId, Timestamp, WorkspaceId};
-use onefold_state::{Txn, Value, schema};
+use onefold_state::Txn;
 use smallvec::SmallVec;
 
 use crate::{
     Error,
+    changes::Change,
     definitions::Workspace,
     effects::Members,
     fold::Changed,
@@ -142,10 +143,7 @@ impl Partition {
         }
         self.effects.profiles.insert(id, workspace);
         let Some(name) = self.workspaces.get(&workspace).and_then(|w| w.segment_name(number)) else { return };
-        let place = self.effects.next_place();
-        let key = [i64::from(workspace.0), offset as i64, place].map(Value::Int);
-        let rest = [Value::Text(name.to_string()), Value::Int(id.0.0), Value::Int(entered.into()), Value::Int(at.0)];
-        self.effects.put(&schema::SEGMENT_CHANGE, key.into_iter().chain(rest).collect());
+        self.effects.changes.push(Change { workspace, offset, segment: name.clone(), profile: id, entered, at });
         let members = &mut self.effects.members.entry((workspace, number)).or_insert_with(|| Members::new(&name));
         members.grown += if entered { 1 } else { -1 };
         members.since.insert(id, entered.then_some(at.0));

@@ -6,6 +6,8 @@
 //! profiles (deciding everybody's segments, filling a new destination) are appended to the log one by one in the same
 //! way. So a rebuild, which does each at the place of its command, gives the same history.
 
+use std::sync::Arc;
+
 use onefold_log::{Block, Kind, Record};
 use onefold_model::{
     NodeId, ProfileId, Timestamp, WorkspaceId,
@@ -99,7 +101,7 @@ impl Partition {
             Command::IdentityRules(rules) => {
                 self.put_definition(workspace, "setting", "identity_rules", &rules, offset, &caller);
                 let definitions = self.definitions(workspace);
-                (definitions.rules, definitions.rules_since) = (rules, offset);
+                (definitions.rules, definitions.rules_since) = (Arc::new(rules), offset);
                 // How long anonymous people are kept may have changed.
                 self.jobs.page(workspace, PageWork::Evaluate);
             }

@@ -8,6 +8,7 @@
 
 pub mod admission;
 mod cache;
+pub mod changes;
 pub mod dedupe;
 pub mod definitions;
 mod effects;

@@ -8,16 +8,18 @@ use onefold_model::{
     NodeId, ProfileId, Timestamp, WorkspaceId,
     command::{CommandRecord, decode_tick},
     event::EventRecord,
+    identity,
 };
 use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
 use rayon::prelude::*;
-use std::collections::hash_map::Entry;
+use std::{collections::hash_map::Entry, sync::Arc};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     Error,
     cache::Cache,
+    changes,
     dedupe::Dedupe,
     definitions::Workspace,
     effects::Effects,
@@ -57,8 +59,11 @@ impl Default for Settings {
     }
 }
 
-/// Items of which a core takes at least so many: fewer are done sooner by one.
+/// Nodes of which a core encodes at least so many: fewer are done sooner by one.
 const PARALLEL_MIN: usize = 128;
+
+/// Records that are read at once, while those before them are applied.
+const READ_AT_ONCE: usize = 1000;
 
 /// Timers that fire before what they made is handed to the transaction.
 const TIMERS_AT_ONCE: usize = 5000;
@@ -143,6 +148,12 @@ impl Partition {
             let body = verdict::encode(first, &std::mem::take(&mut self.effects.verdicts));
             let key = [i64::from(self.number), first as i64, applied as i64].map(Value::Int);
             txn.put(&schema::VERDICT, vec![key.into_iter().chain([Value::Bytes(body)]).collect()])?;
+            let changes = std::mem::take(&mut self.effects.changes);
+            if !changes.is_empty() {
+                let key = [i64::from(self.number), first as i64].map(Value::Int);
+                let body = Value::Bytes(changes::encode(&changes));
+                txn.put(&schema::SEGMENT_CHANGE, vec![key.into_iter().chain([body]).collect()])?;
+            }
         }
         self.finish(txn)?;
         Ok(applied)
@@ -165,17 +176,49 @@ impl Partition {
     }
 
     fn apply_run(&mut self, txn: &mut dyn Txn, records: &[Record<'_>]) -> Result<(), Error> {
-        let read = self.read(txn, records)?;
-        self.load_touched(txn, &read)?;
+        let mut unread = Vec::with_capacity(records.len());
+        for record in records {
+            let record = Unread::of(record);
+            if let Unread::Event(_, event) = &record {
+                self.workspace(txn, event.workspace)?;
+            }
+            unread.push(record);
+        }
+        let rules: Rules = self.workspaces.iter().map(|(id, workspace)| (*id, workspace.rules.clone())).collect();
+        let mut unread = unread.into_iter();
+        if records.len() <= READ_AT_ONCE {
+            return self.apply_items(txn, records, unread.map(|record| record.read(&rules)).collect());
+        }
+        // Reading needs nothing of the state, so the next records are read while these are applied.
+        std::thread::scope(|scope| {
+            let (sender, parts) = std::sync::mpsc::sync_channel(1);
+            scope.spawn(move || {
+                while unread.len() > 0 {
+                    let part: Vec<Item<'_>> =
+                        unread.by_ref().take(READ_AT_ONCE).map(|record| record.read(&rules)).collect();
+                    if sender.send(part).is_err() {
+                        return; // Applying has failed.
+                    }
+                }
+            });
+            records
+                .chunks(READ_AT_ONCE)
+                .zip(parts)
+                .try_for_each(|(records, items)| self.apply_items(txn, records, items))
+        })
+    }
+
+    fn apply_items(&mut self, txn: &mut dyn Txn, records: &[Record<'_>], items: Vec<Item<'_>>) -> Result<(), Error> {
+        self.load_touched(txn, &items)?;
         let mut trims = self.trims;
-        for (place, (record, item)) in records.iter().zip(&read).enumerate() {
+        for (place, (record, item)) in records.iter().zip(&items).enumerate() {
             self.effects.begin(record.offset);
             if let Some(at) = item.at() {
                 self.advance(txn, at, record.offset)?;
             }
             if trims != self.trims {
                 // Timers by the thousand have fired, and memory was trimmed.
-                self.load_touched(txn, &read[place..])?;
+                self.load_touched(txn, &items[place..])?;
                 trims = self.trims;
             }
             let verdict = match item {
@@ -195,33 +238,6 @@ impl Partition {
             self.fire(txn, self.now.plus(1), record.offset)?;
         }
         Ok(())
-    }
-
-    fn read<'r>(&mut self, txn: &mut dyn Txn, records: &[Record<'r>]) -> Result<Vec<Item<'r>>, Error> {
-        let mut decoded: Vec<Result<(u64, EventRecord<'r>), Item<'r>>> = Vec::with_capacity(records.len());
-        for record in records {
-            decoded.push(if record.erased {
-                Err(Item::Erased)
-            } else if record.kind == Kind::Tick {
-                let at = decode_tick(record.payload);
-                Err(at.map_or_else(|| Item::Unreadable("a tick has 8 bytes".to_owned()), Item::Tick))
-            } else {
-                let event = EventRecord::decode(record.payload);
-                event.map(|event| (record.offset, event)).map_err(|error| Item::Unreadable(error.to_string()))
-            });
-        }
-        for (_, event) in decoded.iter().flatten() {
-            self.workspace(txn, event.workspace)?;
-        }
-        let workspaces = &self.workspaces;
-        let read = |record| match record {
-            Ok((offset, event)) => match Event::read(offset, event, &workspaces[&event.workspace].rules) {
-                Ok(event) => Item::Event(Box::new(event)),
-                Err(cause) => Item::Misshapen(event, cause),
-            },
-            Err(other) => other,
-        };
-        Ok(decoded.into_par_iter().with_min_len(PARALLEL_MIN).map(read).collect())
     }
 
     /// The workspace, read when it is first met.
@@ -444,6 +460,41 @@ impl Partition {
             rows.iter().map(|row| Ok(ProfileId(NodeId(row[2].as_int()?)))).collect::<Result<_, Error>>()?;
         self.load_profiles(txn, workspace, &ids)?;
         Ok(ids)
+    }
+}
+
+/// The identity rules by which events are read.
+type Rules = FxHashMap<WorkspaceId, Arc<identity::Rules>>;
+
+/// A record that is no command: an event as it stands in the log, at its offset, or what needs no reading.
+enum Unread<'a> {
+    Event(u64, EventRecord<'a>),
+    Other(Item<'a>),
+}
+
+impl<'a> Unread<'a> {
+    fn of(record: &Record<'a>) -> Unread<'a> {
+        if record.erased {
+            return Unread::Other(Item::Erased);
+        }
+        if record.kind == Kind::Tick {
+            let at = decode_tick(record.payload);
+            return Unread::Other(at.map_or_else(|| Item::Unreadable("a tick has 8 bytes".to_owned()), Item::Tick));
+        }
+        match EventRecord::decode(record.payload) {
+            Ok(event) => Unread::Event(record.offset, event),
+            Err(error) => Unread::Other(Item::Unreadable(error.to_string())),
+        }
+    }
+
+    fn read(self, rules: &Rules) -> Item<'a> {
+        match self {
+            Unread::Event(offset, event) => match Event::read(offset, event, &rules[&event.workspace]) {
+                Ok(event) => Item::Event(Box::new(event)),
+                Err(cause) => Item::Misshapen(event, cause),
+            },
+            Unread::Other(item) => item,
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Derived tables in a form in which two stores can be compared.
 //!
 //! Row by row, but for what depends on how the log was cut into micro-batches and says nothing: verdicts are laid out one
-//! per offset, and message ids as one set.
+//! per offset, changes of segments one by one, and message ids as one set.
 
 use std::collections::BTreeMap;
 
-use onefold_pipeline::verdict;
+use onefold_pipeline::{changes, verdict};
 use onefold_state::{Part, Row, Scan, StateStore, Table, Value, schema};
 
 /// Rows by table.
@@ -38,6 +38,7 @@ fn tables(store: &dyn StateStore, which: impl Fn(&Table) -> bool) -> Dump {
                 rows.iter().flat_map(ids).collect::<std::collections::BTreeSet<Row>>().into_iter().collect()
             }
             "verdict" => rows.iter().flat_map(verdicts).collect(),
+            "segment_change" => rows.iter().flat_map(changes).collect(),
             _ => rows,
         };
         dump.insert(table.name, rows);
@@ -56,6 +57,11 @@ fn verdicts(row: &Row) -> Vec<Row> {
     let each = (first..).zip(verdicts);
     each.map(|(offset, verdict)| vec![row[0].clone(), Value::uint(offset), Value::Text(format!("{verdict:?}"))])
         .collect()
+}
+
+fn changes(row: &Row) -> Vec<Row> {
+    let changes = changes::decode(row[2].as_bytes().expect("bytes")).expect("changes can be read");
+    changes.iter().map(|change| vec![row[0].clone(), Value::Text(format!("{change:?}"))]).collect()
 }
 
 /// Where two dumps differ, a line each; at most a few.

@@ -13,6 +13,7 @@ use onefold_model::{
 };
 use onefold_pipeline::{
     Error, Settings,
+    changes::{self, Change},
     definitions::Workspace,
     rebuild, views,
     worker::{Step, Worker},
@@ -265,6 +266,17 @@ impl World {
     /// Where it cannot be read.
     pub fn definitions(&self) -> Workspace {
         Workspace::load(&mut *self.reader(), self.workspace).expect("definitions can be read")
+    }
+
+    /// Who entered and left which segment of the workspace, in order.
+    ///
+    /// # Panics
+    /// Where it cannot be read.
+    pub fn changes(&self) -> Vec<Change> {
+        let partition = self.workspace.partition(self.log.partitions());
+        let mut changes = changes::all(&mut *self.reader(), partition).expect("changes can be read");
+        changes.retain(|change| change.workspace == self.workspace);
+        changes
     }
 
     /// The profile of an identifier or id.

@@ -197,19 +197,11 @@ pub static SEGMENT_MEMBER: Table = derived(
     &[],
 );
 
-/// Who entered (1) and left (0) a segment, in order.
+/// Who entered and left which segment: of each micro-batch that has any, by the first of its offsets.
 pub static SEGMENT_CHANGE: Table = derived(
     "segment_change",
-    3,
-    &[
-        WORKSPACE,
-        Column::int("at_offset"),
-        Column::int("place"),
-        Column::text("segment"),
-        Column::int("profile"),
-        Column::int("entered"),
-        Column::int("at_ms"),
-    ],
+    2,
+    &[Column::int("partition"), Column::int("first_offset"), Column::bytes("changes")],
     &[],
 );
 

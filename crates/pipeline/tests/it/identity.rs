@@ -214,8 +214,8 @@ fn an_anonymous_person_who_stays_silent_goes() {
     assert_eq!(world.find(&old.to_string()), None);
     assert_eq!(world.rows(&schema::STATEMENT).len(), 1);
     assert_eq!(world.tally("profiles.expired"), 1);
-    let left = world.rows(&schema::SEGMENT_CHANGE).last().unwrap()[6].as_int().unwrap();
-    assert_eq!(left, START.plus(HOUR + 90 * DAY).0, "they left when their time had come");
+    let left = world.changes().last().unwrap().at;
+    assert_eq!(left, START.plus(HOUR + 90 * DAY), "they left when their time had come");
     oracle::check(&world);
 
     world.send(track("a1", "Viewed").at(START));

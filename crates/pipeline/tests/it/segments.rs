@@ -1,7 +1,7 @@
 //! Who is in, at which instant, and why.
 
 use onefold_model::command::Command;
-use onefold_pipeline::views;
+use onefold_pipeline::{changes::Change, views};
 use onefold_sim::{
     World, identify, oracle, track,
     world::{DAY, HOUR, START},
@@ -10,11 +10,8 @@ use onefold_state::schema;
 use serde_json::json;
 
 fn changes(world: &World) -> Vec<(String, i64, i64)> {
-    let rows = world.rows(&schema::SEGMENT_CHANGE);
-    let change = |row: &onefold_state::Row| {
-        (row[3].as_text().unwrap().to_owned(), row[5].as_int().unwrap(), row[6].as_int().unwrap() - START.0)
-    };
-    rows.iter().map(change).collect()
+    let change = |change: &Change| (change.segment.to_string(), change.entered.into(), change.at.0 - START.0);
+    world.changes().iter().map(change).collect()
 }
 
 #[test]

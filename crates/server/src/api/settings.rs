@@ -38,7 +38,7 @@ pub async fn show(State(app): State<Arc<App>>, Caller(access): Caller) -> Result
         Ok(Json(Settings {
             time_zone: definitions.time_zone.iana_name().map(str::to_owned),
             consent_default: Some(definitions.unstated),
-            identity_rules: Some(definitions.rules.clone()),
+            identity_rules: Some(Rules::clone(&definitions.rules)),
         }))
     })
     .await

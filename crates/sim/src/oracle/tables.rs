@@ -189,12 +189,11 @@ fn only_workspace(world: &World) -> bool {
 /// The changes of membership, one after another, give the members.
 pub fn changes(world: &World, found: &mut Vec<Broken>) {
     let mut inside: BTreeSet<(String, ProfileId)> = BTreeSet::new();
-    for row in own(world, &schema::SEGMENT_CHANGE) {
-        let who = (text(&row, 3), ProfileId(NodeId(int(&row, 4))));
-        let entered = int(&row, 5) == 1;
-        let fits = if entered { inside.insert(who.clone()) } else { inside.remove(&who) };
+    for change in world.changes() {
+        let who = (change.segment.to_string(), change.profile);
+        let fits = if change.entered { inside.insert(who) } else { inside.remove(&who) };
         if !fits {
-            found.push(format!("{}: a change that is none: {:?}, entered: {entered}", who.1, who.0));
+            found.push(format!("a change that is none: {change:?}"));
         }
     }
     if inside != members(world) {
@@ -224,11 +223,11 @@ pub fn outbox(world: &World, told: &Told, found: &mut Vec<Broken>) {
         })
         .collect();
     let mut must: Vec<Sent> = vec![];
-    for row in own(world, &schema::SEGMENT_CHANGE) {
-        let (offset, segment) = (int(&row, 1), text(&row, 3));
-        let kind = if int(&row, 5) == 1 { "enter" } else { "leave" };
+    for change in world.changes() {
+        let (offset, segment) = (change.offset as i64, change.segment.to_string());
+        let kind = if change.entered { "enter" } else { "leave" };
         for taker in subscriptions(world, told, offset).values().filter(|s| s.segments.contains(&segment)) {
-            must.push((taker.destination.clone(), offset, kind.to_owned(), segment.clone(), int(&row, 4)));
+            must.push((taker.destination.clone(), offset, kind.to_owned(), segment.clone(), change.profile.0.0));
         }
     }
     for (offset, event) in &told.events {
