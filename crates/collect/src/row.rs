@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use onefold_model::json::{Members, text};
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 
 use crate::BAD_ROW_BYTES_MAX;
 
@@ -22,6 +23,33 @@ pub struct Row<'a> {
     pub raw: &'a [u8],
     /// What it holds.
     pub data: Data<'a>,
+}
+
+impl Row<'_> {
+    /// 128 bits of the SHA-256 of what it holds.
+    pub(crate) fn content(&self) -> [u8; 16] {
+        let mut hash = Sha256::new();
+        match &self.data {
+            // The last row of a file may have no line end yet.
+            _ if !self.raw.is_empty() => hash.update(self.raw.trim_ascii_end()),
+            Data::Cells(cells) => (0..cells.len()).for_each(|place| {
+                let cell = cells.get(place);
+                // An empty cell is no cell of empty text.
+                let text = cell.scalar().or(if let Cell::Json(json) = &cell { Some(json) } else { None });
+                hash.update(text.map_or(u64::MAX, |text| text.len() as u64).to_be_bytes());
+                hash.update(text.unwrap_or_default());
+            }),
+            Data::Json(members) => members.0.iter().for_each(|(name, value)| {
+                for text in [name.as_ref(), value.get()] {
+                    hash.update((text.len() as u64).to_be_bytes());
+                    hash.update(text);
+                }
+            }),
+        }
+        let mut content = [0; 16];
+        content.copy_from_slice(&hash.finalize()[..16]);
+        content
+    }
 }
 
 /// What a row holds.

@@ -131,7 +131,7 @@ pub enum Source {
 
 #[derive(Debug, Args)]
 pub struct Import {
-    /// Files, or patterns with * and ?.
+    /// Files, patterns with * and ?, or addresses that begin with https:// or http://.
     #[arg(required = true)]
     pub files: Vec<String>,
     /// The source; it is made where it is not there.
@@ -149,7 +149,8 @@ pub struct Import {
     /// Move all times so that the last event is now; for demonstrations.
     #[arg(long)]
     pub shift_to_now: bool,
-    /// Skip files that were imported wholly before; rows never enter twice in any case.
+    /// For exports that grow or overlap: a row that stood in an earlier file of this source is not taken again. Without
+    /// it only the same file is known again.
     #[arg(long)]
     pub incremental: bool,
     /// Answer when all is in the log, not when all profiles are up to date.

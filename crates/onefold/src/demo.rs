@@ -130,6 +130,7 @@ impl Demo<'_> {
                 file,
                 mapping: &mapping,
                 shift_to_now: shift,
+                incremental: false,
                 progress: false,
             };
             let (report, end): (ImportReport, u64) = job.run().await?;

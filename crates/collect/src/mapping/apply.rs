@@ -121,7 +121,7 @@ impl Mapper {
         match &event.message_id {
             None => {
                 out.push(b'"');
-                out.extend_from_slice(&self.ids.message_id(row.number, index));
+                out.extend_from_slice(&self.ids.of_row(row, index));
                 out.push(b'"');
             }
             Some(at) => {
@@ -157,7 +157,7 @@ impl Mapper {
         if fields.message_id.is_none() {
             json_out::member("messageId", out);
             out.push(b'"');
-            out.extend_from_slice(&self.ids.message_id(row.number, index));
+            out.extend_from_slice(&self.ids.of_row(row, index));
             out.extend_from_slice(b"\",");
         }
         for (name, value) in &members.0 {

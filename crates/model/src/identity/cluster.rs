@@ -28,7 +28,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// What it is worth beside others: a pair is recorded again only by a stronger one.
+    /// What it is worth beside others: what was said before is recorded again only by a stronger one.
     pub fn strength(self) -> u8 {
         match self {
             Origin::Link => 0,

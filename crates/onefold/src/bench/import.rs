@@ -39,6 +39,7 @@ pub async fn run(rows: u64) -> Result<Value, Failure> {
         file: &file,
         mapping: &mapping,
         shift_to_now: false,
+        incremental: false,
         progress: false,
     };
     let started = Instant::now();

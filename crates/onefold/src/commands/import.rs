@@ -60,13 +60,16 @@ pub struct ImportJob<'a> {
     pub mapping: &'a Mapping,
     /// Whether all times move so that the last is now.
     pub shift_to_now: bool,
+    /// Whether rows are known by their content, and not by their place in this file.
+    pub incremental: bool,
     /// Whether a progress bar is shown.
     pub progress: bool,
 }
 
 /// Carries out the command.
 pub async fn run(common: &Common, client: &Client, args: Import) -> Result<(), Failure> {
-    let files = expand(&args.files)?;
+    let downloads = tempfile::tempdir()?;
+    let files = expand(&args.files, downloads.path()).await?;
     let sources = client.get("/api/v1/sources").await?;
     let known = sources.as_array().into_iter().flatten().any(|source| source["name"] == json!(args.source));
     if !known && !args.dry_run {
@@ -88,6 +91,7 @@ pub async fn run(common: &Common, client: &Client, args: Import) -> Result<(), F
             file,
             mapping: &mapping,
             shift_to_now: args.shift_to_now,
+            incremental: args.incremental,
             progress: true,
         };
         let (one, end) = job.run().await?;
@@ -127,9 +131,16 @@ pub async fn wait_applied(client: &Client, offset: u64, progress: bool) -> Resul
     }
 }
 
-fn expand(patterns: &[String]) -> Result<Vec<PathBuf>, Failure> {
+/// The files that are meant, those of the web brought to `downloads`.
+async fn expand(patterns: &[String], downloads: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut files = vec![];
-    for pattern in patterns {
+    for (place, pattern) in patterns.iter().enumerate() {
+        if pattern.starts_with("https://") || pattern.starts_with("http://") {
+            let folder = downloads.join(place.to_string());
+            std::fs::create_dir(&folder)?;
+            files.push(download(pattern, &folder).await?);
+            continue;
+        }
         if !pattern.contains(['*', '?']) {
             files.push(PathBuf::from(pattern));
             continue;
@@ -154,6 +165,24 @@ fn expand(patterns: &[String]) -> Result<Vec<PathBuf>, Failure> {
         files.extend(found);
     }
     Ok(files)
+}
+
+/// Brings a file of the web into `folder`, under its own name: that tells its format.
+async fn download(url: &str, folder: &Path) -> Result<PathBuf, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        let cure = "check the address, or download the file yourself and give its path";
+        Failure::new(format!("{url} cannot be read: {error}"), cure)
+    };
+    let address = reqwest::Url::parse(url).map_err(|error| failed(&error))?;
+    let name = address.path_segments().and_then(|mut parts| parts.next_back()).filter(|name| !name.is_empty());
+    let path = folder.join(name.unwrap_or("download"));
+    let mut file = File::create(&path)?;
+    let answer = reqwest::get(address.clone()).await.and_then(reqwest::Response::error_for_status);
+    let mut answer = answer.map_err(|error| failed(&error.without_url()))?;
+    while let Some(bytes) = answer.chunk().await.map_err(|error| failed(&error.without_url()))? {
+        file.write_all(&bytes)?;
+    }
+    Ok(path)
 }
 
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
@@ -201,7 +230,7 @@ fn unreadable(error: onefold_collect::OpenError) -> Failure {
 }
 
 fn show_first_events(file: &Path, mapping: &Mapping, source: &str) -> Result<(), Failure> {
-    let (mut rows, mapper) = bind(file, mapping, source)?;
+    let (mut rows, mapper) = bind(file, mapping, source, false)?;
     let mut events = Events::default();
     while events.len() < 5 {
         match rows.next() {
@@ -217,11 +246,14 @@ fn show_first_events(file: &Path, mapping: &Mapping, source: &str) -> Result<(),
     output::raw(&events.iter().fold(String::new(), |all, event| all + event + "\n"))
 }
 
-fn bind(file: &Path, mapping: &Mapping, source: &str) -> Result<(Box<dyn Rows>, Mapper), Failure> {
+fn bind(file: &Path, mapping: &Mapping, source: &str, incremental: bool) -> Result<(Box<dyn Rows>, Mapper), Failure> {
     let options = mapping.read_options();
     let sample = sample(file, &options, SAMPLE_ROWS).map_err(unreadable)?;
-    let digest = Digest::of(&mut File::open(file)?)?;
-    let mapper = mapping.bind(&sample, RowIds::new(source, &digest)).map_err(|error| {
+    let ids = match incremental {
+        true => RowIds::by_content(source),
+        false => RowIds::new(source, &Digest::of(&mut File::open(file)?)?),
+    };
+    let mapper = mapping.bind(&sample, ids).map_err(|error| {
         Failure::new(format!("{}: {error}", file.display()), "correct the mapping; see docs/import.md")
     })?;
     Ok((open(file, &options).map_err(unreadable)?, mapper))
@@ -230,7 +262,7 @@ fn bind(file: &Path, mapping: &Mapping, source: &str) -> Result<(Box<dyn Rows>, 
 impl ImportJob<'_> {
     /// Imports the file. Gives what it did, and the offset after its last event.
     pub async fn run(&self) -> Result<(ImportReport, u64), Failure> {
-        let (mut rows, mut mapper) = bind(self.file, self.mapping, self.source)?;
+        let (mut rows, mut mapper) = bind(self.file, self.mapping, self.source, self.incremental)?;
         if self.shift_to_now {
             let latest = latest_time(self.file, self.mapping, self.source)?;
             mapper.set_shift(Shift::to_now(latest, SystemClock.now()));
@@ -301,7 +333,7 @@ fn write_bad(body: &mut Vec<u8>, line: u64, reason: &str, raw: &[u8]) -> std::io
 
 /// The time of the file's last event.
 fn latest_time(file: &Path, mapping: &Mapping, source: &str) -> Result<Timestamp, Failure> {
-    let (mut rows, mapper) = bind(file, mapping, source)?;
+    let (mut rows, mapper) = bind(file, mapping, source, false)?;
     let mut latest = None;
     while let Some(row) = rows.next() {
         if let Ok(row) = row {

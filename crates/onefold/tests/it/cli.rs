@@ -1,5 +1,7 @@
 //! Commands, with and without a server on the folder.
 
+use std::io::{Read as _, Write as _};
+
 use serde_json::json;
 
 use crate::support::{Folder, root};
@@ -77,6 +79,52 @@ fn an_import_twice_counts_once_and_bad_rows_have_their_lines() {
     let profile = folder.json(&["profile", "show", "ada@example.com"]);
     assert_eq!(profile["traits"]["plan"]["value"], "pro");
     assert_eq!(profile["traits"]["plan"]["source"], "crm");
+}
+
+#[test]
+fn of_an_export_that_grows_only_new_rows_are_taken() {
+    let folder = Folder::new();
+    let head = "user_id,event,at\n";
+    let rows = ["u1,Order,2026-01-01", "u1,Order,2026-01-01", "u2,Order,2026-01-02"].join("\n");
+    let mapping = "kind = \"track\"\nevent = { column = \"event\" }\nidentifiers = { user_id = \"user_id\" }\n\
+                   timestamp = { column = \"at\" }\n";
+    let mapping = folder.file("orders.toml", mapping);
+    for (content, events) in [
+        (format!("{head}{rows}"), 3),
+        (format!("{head}{rows}\nu1,Order,2026-01-01\nu3,Order,2026-01-03\n"), 5),
+        (format!("{head}u3,Order,2026-01-03\nu4,Order,2026-01-04\n"), 6),
+    ] {
+        let file = folder.file("orders.csv", &content);
+        let args = ["import", file.to_str().unwrap(), "--source", "shop", "--incremental", "--mapping"];
+        folder.run(&[&args[..], &[mapping.to_str().unwrap()]].concat());
+        assert_eq!(folder.json(&["stats"])["totals"]["events.accepted"], events);
+    }
+    assert_eq!(folder.json(&["profile", "show", "u1"])["events"], 3, "equal rows of one file are different orders");
+}
+
+#[test]
+fn a_file_of_the_web_is_imported() {
+    let folder = Folder::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 1000];
+            let length = stream.read(&mut request).unwrap();
+            let body = "user_id,email\nu1,ada@example.com\n";
+            let found = request[..length].starts_with(b"GET /people.csv ");
+            let status = if found { "200 OK" } else { "404 Not Found" };
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            stream.write_all((head + body).as_bytes()).unwrap();
+        }
+    });
+    let report = folder.json(&["import", &format!("{url}/people.csv"), "--source", "crm", "--yes"]);
+    assert_eq!(report["accepted"], 1);
+    assert_eq!(folder.json(&["profile", "show", "ada@example.com"])["identifiers"].as_array().unwrap().len(), 2);
+    let missing = folder.output(&["import", &format!("{url}/nobody.csv"), "--source", "crm", "--yes"]);
+    let said = String::from_utf8_lossy(&missing.stderr).into_owned();
+    assert!(!missing.status.success() && said.contains("404") && said.contains("Check the address"), "{said}");
 }
 
 #[test]
