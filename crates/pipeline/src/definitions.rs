@@ -21,8 +21,9 @@ use onefold_model::{
 };
 use onefold_state::{Reader, Row, Scan, Value, schema};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
-use crate::{Error, effects::Effects};
+use crate::{Error, effects::Effects, profile::Joined};
 
 /// A definition's place in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +108,9 @@ pub struct Readers {
     pub of_trait: FxHashMap<String, Vec<u32>>,
     /// Those that ask for consent.
     pub of_consent: Vec<u32>,
+    /// Those that may hold for somebody of whom nothing is known, or come to by time alone. The others are not looked at
+    /// for a new profile, but where its first event says something they read.
+    pub of_nobody: Vec<u32>,
 }
 
 /// A segment in force.
@@ -481,6 +485,12 @@ impl Readers {
         }
         if !inputs.purposes.is_empty() {
             self.of_consent.push(number);
+        }
+        // An answer that holds for ever from the earliest time on holds whenever it is asked for.
+        let nobody = Joined { nodes: SmallVec::new(), unstated: Unstated::default(), at: Timestamp::EARLIEST };
+        let answer = program.evaluate(&nobody, Timestamp::EARLIEST);
+        if answer.holds || answer.until != Timestamp::MAX || !inputs.purposes.is_empty() {
+            self.of_nobody.push(number);
         }
     }
 }

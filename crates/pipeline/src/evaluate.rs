@@ -32,9 +32,12 @@ impl Partition {
     ) {
         let Some(readers) = self.workspaces.get(&workspace).map(|w| &w.readers) else { return };
         let mut numbers: SmallVec<[u32; 32]> = SmallVec::new();
-        if changed.all {
+        if changed.all && !changed.first {
             numbers.extend(readers.live.keys().copied());
         } else {
+            if changed.first {
+                numbers.extend_from_slice(&readers.of_nobody);
+            }
             for metric in &changed.metrics {
                 numbers.extend_from_slice(readers.of_metric.get(metric).map_or(&[], Vec::as_slice));
             }
@@ -47,11 +50,11 @@ impl Partition {
             numbers.sort_unstable();
             numbers.dedup();
         }
-        self.decide_segments(workspace, profile, &numbers, changed.all, at, offset);
+        self.decide_segments(workspace, profile, &numbers, changed.all || changed.first, at, offset);
     }
 
-    /// Decides these segments as of `at`. `all`: these are all there are, so the next due time is theirs alone; else it
-    /// only moves earlier, and a wake too early decides again.
+    /// Decides these segments as of `at`. `all`: these are all that may hold or come to, so the next due time is theirs
+    /// alone; else it only moves earlier, and a wake too early decides again.
     fn decide_segments(
         &mut self,
         workspace: WorkspaceId,

@@ -32,6 +32,8 @@ pub(crate) struct Changed {
     pub consent: bool,
     /// The profile gained or lost nodes: everything may be different.
     pub all: bool,
+    /// Nothing was known of the profile before: all else is as for nobody.
+    pub first: bool,
 }
 
 impl Partition {
@@ -67,7 +69,7 @@ impl Partition {
         if let Some(whole) = self.profiles.get_mut(&profile) {
             whole.events += 1;
             whole.last_seen = whole.last_seen.max(received);
-            changed.all |= whole.events == 1;
+            changed.first = whole.events == 1;
             if whole.nodes.len() > 1 {
                 changed.traits.append(&mut changed.newer);
             }

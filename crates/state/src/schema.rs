@@ -389,25 +389,6 @@ pub static CONSENT: Table = kept(
     &[Index { name: "of_node", columns: &["workspace", "node"] }],
 );
 
-/// Imports, by the digest of their file.
-pub static IMPORT: Table = kept(
-    "import",
-    3,
-    &[
-        WORKSPACE,
-        Column::text("source"),
-        Column::text("digest"),
-        Column::text("file"),
-        Column::int("rows"),
-        Column::int("refused"),
-        Column::text("state"),
-        Column::int("started_ms"),
-        Column::int("updated_ms"),
-        Column::text("mapping"),
-    ],
-    &[],
-);
-
 /// Every table.
 pub static ALL: &[&Table] = &[
     &PROGRESS,
@@ -441,5 +422,4 @@ pub static ALL: &[&Table] = &[
     &DELIVERY_DEAD,
     &DEAD_LETTER,
     &CONSENT,
-    &IMPORT,
 ];
