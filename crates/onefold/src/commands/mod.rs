@@ -51,7 +51,10 @@ fn telemetry(settings: &Settings, server: bool) {
     // A command at the shell speaks for itself; what the engine says matters there only when it warns.
     let filter = if server { settings.telemetry.log.as_str() } else { "error" };
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| filter.to_owned());
-    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_writer(std::io::stderr);
     let installed = if settings.telemetry.format == "json" { builder.json().try_init() } else { builder.try_init() };
     if let Err(error) = installed {
         eprintln!("onefold: no log is written: {error}");
