@@ -5,14 +5,9 @@
 
 #![expect(clippy::single_range_in_vec_init, reason = "erase takes ranges, often one")]
 
-use std::{
-    future::Future,
-    ops::Range,
-    pin::pin,
-    sync::Arc,
-    task::{Context, Poll, Wake, Waker},
-    thread::{self, Thread},
-};
+use std::{ops::Range, thread};
+
+use pollster::block_on;
 
 use crate::{AppendError, Batch, Block, EventLog, Kind, Offset, Partition, ReadError, Verified};
 
@@ -41,25 +36,6 @@ pub fn check(make: impl Fn() -> Box<dyn EventLog>) {
     ];
     for case in cases {
         case(&*make());
-    }
-}
-
-/// Drives a future on this thread: an append needs nothing of a runtime.
-pub fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
     }
 }
 

@@ -188,25 +188,13 @@ impl Worker {
         settings: Settings,
         generation: Generation,
     ) -> Result<Worker, Error> {
-        let epoch = store.take_over(number)?;
-        let mut txn = store.begin(number, epoch, Some(generation))?;
-        let mut partition = Partition::load(&mut *txn, number, log.partitions(), settings.clone())?;
+        let mut worker = Worker::open(log, store, clock, number, settings)?;
+        let mut txn = worker.store.begin(number, worker.epoch, Some(generation))?;
+        worker.partition = Partition::load(&mut *txn, number, worker.log.partitions(), worker.settings.clone())?;
         drop(txn);
-        partition.silent = true;
-        Ok(Worker {
-            log,
-            store,
-            clock,
-            number,
-            settings,
-            epoch,
-            partition,
-            stale: false,
-            awaited: None,
-            outbox: 0,
-            last_records: 0,
-            generation: Some(generation),
-        })
+        worker.partition.silent = true;
+        (worker.awaited, worker.generation) = (None, Some(generation));
+        Ok(worker)
     }
 
     /// How far it has come.
@@ -235,6 +223,14 @@ impl Worker {
             sender.send_replace(self.applied(Some("the pipeline's thread could not be set up".to_owned())));
             return;
         };
+        let pause = |wait: Duration| {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = control.wake.notified() => {}
+                }
+            });
+        };
         let mut grown = self.log.watch(self.number);
         let mut failures = 0u32;
         while !control.stop.load(Ordering::SeqCst) {
@@ -245,12 +241,7 @@ impl Worker {
                     sender.send_replace(self.applied(None));
                     let company = self.company();
                     if step == Step::Worked && !company.is_zero() {
-                        runtime.block_on(async {
-                            tokio::select! {
-                                () = tokio::time::sleep(company) => {}
-                                () = control.wake.notified() => {}
-                            }
-                        });
+                        pause(company);
                     }
                     if step == Step::Idle {
                         runtime.block_on(async {
@@ -265,12 +256,7 @@ impl Worker {
                     let wait = Duration::from_millis(50 << failures.min(7));
                     failures += 1;
                     tracing::warn!(%error, ?wait, "the pipeline tries again");
-                    runtime.block_on(async {
-                        tokio::select! {
-                            () = tokio::time::sleep(wait) => {}
-                            () = control.wake.notified() => {}
-                        }
-                    });
+                    pause(wait);
                 }
                 Err(error) => {
                     tracing::error!(%error, "the pipeline has stopped");
@@ -319,13 +305,14 @@ impl Worker {
         let mut batch = Batch::new();
         batch.push(kind, payload).map_err(|error| Error::Append(error.to_string()))?;
         let offsets =
-            futures_executor(self.log.append(self.number, batch)).map_err(|e| Error::Append(e.to_string()))?;
+            pollster::block_on(self.log.append(self.number, batch)).map_err(|e| Error::Append(e.to_string()))?;
         self.awaited = Some(offsets.start);
         Ok(())
     }
 
     /// Applies what the log has next before `until`; says whether there was anything.
     pub(crate) fn apply_next(&mut self, until: u64) -> Result<bool, Error> {
+        self.last_records = 0;
         if self.log.end(self.number)?.min(until) <= self.partition.next_offset {
             return Ok(false);
         }
@@ -371,24 +358,5 @@ impl Worker {
         self.stale = false;
         self.partition.trim();
         Ok(done)
-    }
-}
-
-/// Runs an append to its end on this thread.
-fn futures_executor<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(std::thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Arc::new(Unpark(std::thread::current())).into();
-    let mut context = std::task::Context::from_waker(&waker);
-    let mut future = std::pin::pin!(future);
-    loop {
-        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
-            return value;
-        }
-        std::thread::park();
     }
 }

@@ -140,7 +140,7 @@ impl EventLog for FaultyLog {
             return Box::pin(ready(unavailable(batch, "simulated: died before the append")));
         }
         if self.faults.dies(Fault::DieAfterAppend) {
-            let kept = crate::world::wait_for(self.inner.append(partition, batch.clone()));
+            let kept = pollster::block_on(self.inner.append(partition, batch.clone()));
             return Box::pin(ready(kept.and_then(|_| unavailable(batch, "simulated: died after the append"))));
         }
         self.inner.append(partition, batch)

@@ -16,7 +16,6 @@ use crate::{
     faulty::{Faults, FaultyLog, FaultyStore},
     oracle::{self, Broken},
     plan::{self, Op},
-    world::wait_for,
 };
 
 /// Things that happen in a story.
@@ -94,7 +93,7 @@ impl Story {
         while let Some((kind, record)) = self.waiting.front() {
             let mut batch = Batch::new();
             batch.push(*kind, record).expect("records are small");
-            let appended = wait_for(self.world.log.append(self.world.partition(), batch));
+            let appended = pollster::block_on(self.world.log.append(self.world.partition(), batch));
             if self.faults.died().is_some() {
                 self.world.crash();
             }

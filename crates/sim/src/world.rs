@@ -141,7 +141,7 @@ impl World {
     pub fn append(&mut self, kind: Kind, payload: &[u8]) -> u64 {
         let mut batch = Batch::new();
         batch.push(kind, payload).expect("it is small");
-        wait_for(self.log.append(self.partition(), batch)).expect("the log takes it").start
+        pollster::block_on(self.log.append(self.partition(), batch)).expect("the log takes it").start
     }
 
     /// Defines a segment by its text.
@@ -372,23 +372,4 @@ fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
     let mut names: Vec<String> = names.collect();
     names.sort_unstable();
     names
-}
-
-/// Runs an append to its end on this thread.
-pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(std::thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Arc::new(Unpark(std::thread::current())).into();
-    let mut context = std::task::Context::from_waker(&waker);
-    let mut future = std::pin::pin!(future);
-    loop {
-        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
-            return value;
-        }
-        std::thread::park();
-    }
 }

@@ -11,10 +11,9 @@ use std::{fs, path::PathBuf};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{
-    Kind,
-    conformance::{self, block_on},
-};
+use pollster::block_on;
+
+use crate::{Kind, conformance};
 
 /// A directory with a log in it.
 struct Dir(TempDir);

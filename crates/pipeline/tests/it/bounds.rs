@@ -2,10 +2,7 @@
 
 use onefold_log::{Batch, Kind};
 use onefold_model::profile::partial::NAMED_MAX;
-use onefold_sim::{
-    World, identify, oracle, track,
-    world::{SECOND, wait_for},
-};
+use onefold_sim::{World, identify, oracle, track, world::SECOND};
 use onefold_state::schema;
 use serde_json::json;
 
@@ -16,7 +13,7 @@ fn append(world: &mut World, calls: impl Iterator<Item = onefold_sim::Call>) {
         let record = world.record(&call).unwrap();
         batch.push(Kind::Event, &record).unwrap();
     }
-    wait_for(world.log.append(0, batch)).unwrap();
+    pollster::block_on(world.log.append(0, batch)).unwrap();
 }
 
 fn largest_node(world: &World) -> usize {

@@ -87,16 +87,7 @@ pub async fn list(State(app): State<Arc<App>>, Caller(access): Caller) -> Result
                 segments: subscription.map(|s| s.segments.clone()).unwrap_or_default(),
                 events: subscription.map(|s| s.events.clone()).unwrap_or_default(),
                 purpose: subscription.and_then(|s| s.purpose.clone()).unwrap_or_default(),
-                deliveries: place.map(|place| statuses.swap_remove(place)).map(|s| DeliveryStatus {
-                    destination: s.name,
-                    state: s.state,
-                    waiting: s.waiting,
-                    dead_letters: s.dead_letters,
-                    breaker: s.breaker,
-                    last_error: s.last_error,
-                    delivered: s.delivered,
-                    skipped: s.skipped,
-                }),
+                deliveries: place.map(|place| statuses.swap_remove(place)).map(DeliveryStatus::from),
                 name,
             });
         }

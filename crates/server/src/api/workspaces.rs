@@ -71,6 +71,21 @@ pub struct DeliveryStatus {
     pub skipped: u64,
 }
 
+impl From<onefold_activate::Status> for DeliveryStatus {
+    fn from(s: onefold_activate::Status) -> DeliveryStatus {
+        DeliveryStatus {
+            destination: s.name,
+            state: s.state,
+            waiting: s.waiting,
+            dead_letters: s.dead_letters,
+            breaker: s.breaker,
+            last_error: s.last_error,
+            delivered: s.delivered,
+            skipped: s.skipped,
+        }
+    }
+}
+
 /// What to wait for.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -103,18 +118,7 @@ pub async fn stats(
             applied,
             lag: app.log.end(partition)?.saturating_sub(applied),
             totals: views::tallies(reader, &access)?,
-            deliveries: deliveries
-                .map(|s| DeliveryStatus {
-                    destination: s.name,
-                    state: s.state,
-                    waiting: s.waiting,
-                    dead_letters: s.dead_letters,
-                    breaker: s.breaker,
-                    last_error: s.last_error,
-                    delivered: s.delivered,
-                    skipped: s.skipped,
-                })
-                .collect(),
+            deliveries: deliveries.map(DeliveryStatus::from).collect(),
         }))
     })
     .await
