@@ -45,8 +45,8 @@ pub struct Effects {
 #[derive(Debug)]
 pub struct Members {
     segment: Arc<str>,
-    /// Who is in, and since when (ms), and who is not: the last word counts.
-    pub since: FxHashMap<ProfileId, Option<i64>>,
+    /// Who is in and who is not: the last word counts.
+    pub inside: FxHashMap<ProfileId, bool>,
     /// How many more there are.
     pub grown: i64,
 }
@@ -54,7 +54,7 @@ pub struct Members {
 impl Members {
     /// No change in `segment`.
     pub fn new(segment: &Arc<str>) -> Members {
-        Members { segment: segment.clone(), since: FxHashMap::default(), grown: 0 }
+        Members { segment: segment.clone(), inside: FxHashMap::default(), grown: 0 }
     }
 }
 
@@ -125,19 +125,10 @@ impl Effects {
         for ((workspace, _), members) in std::mem::take(&mut self.members) {
             self.tally(workspace, format!("segment.{}", members.segment), members.grown);
             let (mut now, mut gone): (Vec<Row>, Vec<Row>) = (vec![], vec![]);
-            for (profile, since) in members.since {
-                let mut row = vec![
-                    Value::Int(workspace.0.into()),
-                    Value::Text(members.segment.to_string()),
-                    Value::Int(profile.0.0),
-                ];
-                match since {
-                    Some(since) => {
-                        row.push(Value::Int(since));
-                        now.push(row);
-                    }
-                    None => gone.push(row),
-                }
+            for (profile, inside) in members.inside {
+                let segment = Value::Text(members.segment.to_string());
+                let row = vec![Value::Int(workspace.0.into()), segment, Value::Int(profile.0.0)];
+                if inside { now.push(row) } else { gone.push(row) }
             }
             txn.put(&schema::SEGMENT_MEMBER, now)?;
             txn.delete(&schema::SEGMENT_MEMBER, &gone)?;

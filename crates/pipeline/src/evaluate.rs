@@ -74,15 +74,14 @@ impl Partition {
             let Some(live) = definitions.readers.live.get(number) else { continue };
             let answer = live.program.evaluate(&facts, at);
             due = due.min(answer.until);
-            if answer.holds != profile.segments.contains(number) {
+            if answer.holds != profile.segments.since(*number).is_some() {
                 moves.push((*number, answer.holds));
             }
         }
         if all {
             // Segments that are no more.
-            for number in profile.segments.iter().filter(|number| !definitions.readers.live.contains_key(number)) {
-                moves.push((*number, false));
-            }
+            let ended = profile.segments.iter().filter(|(number, _)| !definitions.readers.live.contains_key(number));
+            moves.extend(ended.map(|(number, _)| (number, false)));
         }
         let moved = due != profile.due;
         drop(facts);
@@ -139,17 +138,15 @@ impl Partition {
         offset: u64,
     ) {
         let Some(profile) = self.profiles.get_mut(&id) else { return };
-        match (profile.segments.binary_search(&number), entered) {
-            (Err(place), true) => profile.segments.insert(place, number),
-            (Ok(place), false) => drop(profile.segments.remove(place)),
-            _ => return,
+        if !profile.segments.change(number, entered, at) {
+            return;
         }
         self.effects.profiles.insert(id, workspace);
         let Some(name) = self.workspaces.get(&workspace).and_then(|w| w.segment_name(number)) else { return };
         self.effects.changes.push(Change { workspace, offset, segment: name.clone(), profile: id, entered, at });
         let members = &mut self.effects.members.entry((workspace, number)).or_insert_with(|| Members::new(&name));
         members.grown += if entered { 1 } else { -1 };
-        members.since.insert(id, entered.then_some(at.0));
+        members.inside.insert(id, entered);
         self.notify(workspace, &name, id, entered, at, offset);
     }
 }

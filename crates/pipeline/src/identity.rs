@@ -22,7 +22,7 @@ use crate::{
     definitions::definition_key,
     partition::Partition,
     prepare::Event,
-    profile::{Node, PERSON, Profile},
+    profile::{Memberships, Node, PERSON, Profile},
 };
 
 /// How many statements an unmerge weighs at most. A region past this is a fault in the data that the cluster bound and
@@ -103,7 +103,7 @@ impl Partition {
             id: profile,
             nodes: smallvec![id],
             apart: vec![],
-            segments: smallvec![],
+            segments: Memberships::default(),
             due: Timestamp::MAX,
             first_seen: at,
             last_seen: at,
@@ -286,7 +286,7 @@ impl Partition {
     /// A profile ends at `at`: it leaves its segments.
     fn remove_profile(&mut self, id: ProfileId, at: Timestamp, offset: u64) -> Option<Profile> {
         let (workspace, segments) = self.profiles.peek(&id).map(|p| (p.workspace, p.segments.clone()))?;
-        for number in segments {
+        for (number, _) in segments.iter() {
             self.change_membership(workspace, id, number, false, at, offset);
         }
         self.effects.profiles.insert(id, workspace);

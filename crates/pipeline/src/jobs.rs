@@ -316,7 +316,8 @@ impl Partition {
         for profile in profiles {
             for segment in segments.iter().flatten() {
                 let number = self.workspaces[&workspace].segments.get(segment).map(|s| s.number);
-                let inside = |number: u32| self.profiles.peek(profile).is_some_and(|p| p.segments.contains(&number));
+                let inside =
+                    |number: u32| self.profiles.peek(profile).is_some_and(|p| p.segments.since(number).is_some());
                 if number.is_some_and(inside) {
                     self.send_member(workspace, destination, segment, *profile, true, self.now.plus(1), offset);
                 }

@@ -123,8 +123,8 @@ pub struct Profile {
     pub nodes: SmallVec<[NodeId; 4]>,
     /// Pairs said to be two people, with one of them here.
     pub apart: Vec<(NodeId, NodeId)>,
-    /// Numbers of the segments it is in, ascending.
-    pub segments: SmallVec<[u32; 8]>,
+    /// The segments it is in.
+    pub segments: Memberships,
     /// When to decide its segments again without an event; `MAX`: never.
     pub due: Timestamp,
     pub first_seen: Timestamp,
@@ -133,12 +133,42 @@ pub struct Profile {
     pub events: u64,
 }
 
+/// The segments that a profile is in, by number, each with since when.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memberships(SmallVec<[(u32, Timestamp); 4]>);
+
+impl Memberships {
+    fn place(&self, number: u32) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&number, |(number, _)| *number)
+    }
+
+    /// Since when it is in this one, if it is.
+    pub fn since(&self, number: u32) -> Option<Timestamp> {
+        self.place(number).ok().map(|place| self.0[place].1)
+    }
+
+    /// All.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, Timestamp)> {
+        self.0.iter().copied()
+    }
+
+    /// Enters a segment, or leaves it; says whether that changed anything.
+    pub fn change(&mut self, number: u32, entered: bool, at: Timestamp) -> bool {
+        match (self.place(number), entered) {
+            (Err(place), true) => self.0.insert(place, (number, at)),
+            (Ok(place), false) => drop(self.0.remove(place)),
+            _ => return false,
+        }
+        true
+    }
+}
+
 /// Version 1 of a profile's body: a version byte, then this by postcard.
 #[derive(Serialize, Deserialize)]
 struct Body {
     nodes: SmallVec<[NodeId; 4]>,
     apart: Vec<(NodeId, NodeId)>,
-    segments: SmallVec<[u32; 8]>,
+    segments: SmallVec<[(u32, Timestamp); 4]>,
 }
 
 const VERSION: u8 = 1;
@@ -149,7 +179,7 @@ impl Profile {
     }
 
     pub fn to_row(&self) -> Row {
-        let body = Body { nodes: self.nodes.clone(), apart: self.apart.clone(), segments: self.segments.clone() };
+        let body = Body { nodes: self.nodes.clone(), apart: self.apart.clone(), segments: self.segments.0.clone() };
         let body = postcard::to_extend(&body, vec![VERSION]).expect("a vector takes all that is written to it");
         vec![
             Value::Int(self.workspace.0.into()),
@@ -174,7 +204,7 @@ impl Profile {
             id: ProfileId(NodeId(row[2].as_int()?)),
             nodes: body.nodes,
             apart: body.apart,
-            segments: body.segments,
+            segments: Memberships(body.segments),
             due: row[3].some().map(Value::as_int).transpose()?.map_or(Timestamp::MAX, Timestamp),
             first_seen: Timestamp(row[4].as_int()?),
             last_seen: Timestamp(row[5].as_int()?),
@@ -183,7 +213,7 @@ impl Profile {
     }
 
     pub fn size_bytes(&self) -> usize {
-        160 + 8 * self.nodes.len() + 16 * self.apart.len() + 4 * self.segments.len()
+        160 + 8 * self.nodes.len() + 16 * self.apart.len() + 16 * self.segments.0.len()
     }
 }
 

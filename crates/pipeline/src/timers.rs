@@ -133,7 +133,7 @@ mod tests {
             id: ProfileId(NodeId(n)),
             nodes: smallvec![NodeId(n)],
             apart: vec![],
-            segments: smallvec![],
+            segments: crate::profile::Memberships::default(),
             due: Timestamp(at),
             first_seen: Timestamp(0),
             last_seen: Timestamp(0),

@@ -2,7 +2,10 @@
 //!
 //! Every function takes [`Access`]: it names the workspace that is read, and is where masks and row filters apply.
 
-use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use onefold_log::{EventLog, ReadError};
 use onefold_model::{
@@ -204,7 +207,19 @@ fn raw(json: String) -> Box<RawValue> {
 /// The names of the workspace's sources, by number.
 pub fn sources(store: &mut dyn Reader, access: &Access) -> Result<BTreeMap<u32, String>, Error> {
     let rows = store.scan(&Scan::prefix(&schema::SOURCE, vec![workspace(access)], usize::MAX))?;
-    rows.iter().map(|row| Ok((row[1].as_int()? as u32, row[2].as_text()?.to_owned()))).collect()
+    rows.iter().map(name_of_source).collect()
+}
+
+/// The names of the sources that said something of these nodes.
+fn names_of_sources(store: &mut dyn Reader, access: &Access, nodes: &[Node]) -> Result<BTreeMap<u32, String>, Error> {
+    let said = nodes.iter().flat_map(|node| node.partial.traits.iter()).flat_map(|(_, observed)| observed);
+    let numbers: BTreeSet<u32> = said.map(|observed| observed.source).collect();
+    let keys: Vec<Row> = numbers.iter().map(|number| vec![workspace(access), Value::Int((*number).into())]).collect();
+    store.get(&schema::SOURCE, &keys)?.iter().flatten().map(name_of_source).collect()
+}
+
+fn name_of_source(row: &Row) -> Result<(u32, String), Error> {
+    Ok((row[1].as_int()? as u32, row[2].as_text()?.to_owned()))
 }
 
 /// A profile as it is shown; `None` where there is none of this id.
@@ -217,7 +232,7 @@ pub fn profile(
 ) -> Result<Option<ProfileView>, Error> {
     let (_, at) = as_of(store, partition)?;
     let Some((profile, nodes)) = load(store, access, id)? else { return Ok(None) };
-    let sources = sources(store, access)?;
+    let sources = names_of_sources(store, access, &nodes)?;
     let source = |number: u32| sources.get(&number).cloned().unwrap_or_else(|| format!("source {number}"));
     let facts = joined(definitions, &nodes, at);
     let mut traits = BTreeMap::new();
@@ -257,17 +272,11 @@ pub fn profile(
         let name = row.channel.as_ref().map_or(row.purpose.clone(), |channel| format!("{}/{channel}", row.purpose));
         consent.entry(name).or_insert_with(|| facts.consent(&row.purpose, row.channel.as_deref()));
     }
-    let mut names: Vec<Arc<str>> = profile.segments.iter().filter_map(|n| definitions.segment_name(*n)).collect();
-    names.sort_unstable();
-    let member = |name: &Arc<str>| vec![workspace(access), Value::Text(name.to_string()), Value::Int(id.0.0)];
-    let members = store.get(&schema::SEGMENT_MEMBER, &names.iter().map(member).collect::<Vec<_>>())?;
-    let mut segments = vec![];
-    for row in members.into_iter().flatten() {
-        segments.push(SegmentOfProfile {
-            name: row[1].as_text()?.to_owned(),
-            since: Timestamp(row[3].as_int()?).to_string(),
-        });
-    }
+    let named = |(number, since): (u32, Timestamp)| {
+        Some(SegmentOfProfile { name: definitions.segment_name(number)?.to_string(), since: since.to_string() })
+    };
+    let mut segments: Vec<SegmentOfProfile> = profile.segments.iter().filter_map(named).collect();
+    segments.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(Some(ProfileView {
         id: profile.id.to_string(),
         identifiers: identifiers(&nodes),
@@ -305,44 +314,46 @@ pub fn profiles(
     let rows = store.scan(&Scan { after, ..Scan::prefix(&schema::PROFILE, vec![workspace(access), PERSON], limit) })?;
     let mut members = vec![];
     for row in rows {
-        let id = ProfileId(NodeId(row[2].as_int()?));
-        let since = Timestamp(row[4].as_int()?);
-        members.extend(member(store, access, id, since)?);
+        members.extend(member(store, access, ProfileId(NodeId(row[2].as_int()?)), |p| Some(p.first_seen))?);
     }
     Ok(members)
 }
 
-fn member(store: &mut dyn Reader, access: &Access, id: ProfileId, since: Timestamp) -> Result<Option<Member>, Error> {
+fn member(
+    store: &mut dyn Reader,
+    access: &Access,
+    id: ProfileId,
+    since: impl Fn(&Profile) -> Option<Timestamp>,
+) -> Result<Option<Member>, Error> {
     let loaded = load(store, access, id)?;
-    Ok(loaded.map(|(_, nodes)| Member {
-        id: id.to_string(),
-        identifiers: identifiers(&nodes),
-        since: since.to_string(),
+    Ok(loaded.and_then(|(profile, nodes)| {
+        Some(Member { id: id.to_string(), identifiers: identifiers(&nodes), since: since(&profile)?.to_string() })
     }))
 }
 
-/// Whether there is a segment of this name.
-pub fn is_segment(store: &mut dyn Reader, access: &Access, name: &str) -> Result<bool, Error> {
+/// The number of the segment of this name, where there is one.
+pub fn segment_number(store: &mut dyn Reader, access: &Access, name: &str) -> Result<Option<u32>, Error> {
     let key = vec![workspace(access), Value::Text("segment".to_owned()), Value::Text(name.to_owned())];
-    Ok(store.get(&schema::DEFINITION, &[key])?[0].is_some())
+    let row = store.get(&schema::DEFINITION, &[key])?.pop().flatten();
+    row.map(|row| Ok(row[4].as_int()? as u32)).transpose()
 }
 
-/// Members of a segment in the order of their ids, a page at a time.
+/// Members of a segment in the order of their ids, a page at a time; `None` where there is no segment of this name.
 pub fn members(
     store: &mut dyn Reader,
     access: &Access,
     segment: &str,
     after: Option<ProfileId>,
     limit: usize,
-) -> Result<Vec<Member>, Error> {
+) -> Result<Option<Vec<Member>>, Error> {
+    let Some(number) = segment_number(store, access, segment)? else { return Ok(None) };
     let prefix = vec![workspace(access), Value::Text(segment.to_owned())];
     let after = after.map(|id| prefix.iter().cloned().chain([Value::Int(id.0.0)]).collect());
     let mut members = vec![];
     for row in store.scan(&Scan { after, ..Scan::prefix(&schema::SEGMENT_MEMBER, prefix, limit) })? {
-        let id = ProfileId(NodeId(row[2].as_int()?));
-        members.extend(member(store, access, id, Timestamp(row[3].as_int()?))?);
+        members.extend(member(store, access, ProfileId(NodeId(row[2].as_int()?)), |p| p.segments.since(number))?);
     }
-    Ok(members)
+    Ok(Some(members))
 }
 
 /// Whether a profile may be reached for `purpose`; `None` where there is no such profile.

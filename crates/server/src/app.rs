@@ -266,6 +266,18 @@ impl App {
             .map_err(|error| ApiError::internal(error.to_string()))?
     }
 
+    /// Reads a few rows: here, where the store can at once, because handing that little to another thread and back takes
+    /// half as long again; else as [`App::read`] does.
+    pub(crate) async fn look<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&App, &mut dyn Reader) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        if let Some(mut reader) = self.store.reader_at_once()? {
+            return read(self, &mut *reader);
+        }
+        self.read(read).await
+    }
+
     /// Does blocking work away from the async threads.
     pub(crate) async fn block<T: Send + 'static>(
         self: &Arc<Self>,

@@ -300,7 +300,8 @@ impl World {
     /// The identifiers of each member of a segment, sorted.
     pub fn members(&self, segment: &str) -> Vec<String> {
         let members = views::members(&mut *self.reader(), &self.access(), segment, None, usize::MAX);
-        sorted(members.expect("they can be read").iter().map(|member| names(&member.identifiers)))
+        let members = members.expect("they can be read").unwrap_or_default();
+        sorted(members.iter().map(|member| names(&member.identifiers)))
     }
 
     /// What waits for a destination, in order: `enter vip: a1 u1`, `event Order: p_…`.

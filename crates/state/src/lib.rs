@@ -76,6 +76,12 @@ pub trait StateStore: Send + Sync {
     /// A consistent view of the current generation.
     fn reader(&self) -> Result<Box<dyn Reader + '_>, Error>;
 
+    /// The same for who may not wait, such as a thread of an async runtime that reads a few rows; `None` where it would
+    /// have to: none is free, or rows come over a network.
+    fn reader_at_once(&self) -> Result<Option<Box<dyn Reader + '_>>, Error> {
+        Ok(None)
+    }
+
     /// Makes an empty generation of the derived tables, beside the current one. One that was left unfinished goes.
     fn new_generation(&self) -> Result<Generation, Error>;
 

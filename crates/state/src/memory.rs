@@ -262,6 +262,10 @@ impl StateStore for MemoryStore {
         Ok(Box::new(self.view(None, "read")?))
     }
 
+    fn reader_at_once(&self) -> Result<Option<Box<dyn Reader + '_>>, Error> {
+        self.reader().map(Some)
+    }
+
     fn new_generation(&self) -> Result<Generation, Error> {
         let _turn = self.turn("begin a generation")?;
         let mut committed = self.committed.lock();

@@ -59,6 +59,12 @@ impl<C> Pool<C> {
         Ok(lease)
     }
 
+    /// Lends one where one is idle.
+    pub fn lend_idle(&self) -> Option<Lease<'_, C>> {
+        let item = self.state.lock().idle.pop()?;
+        Some(Lease { pool: self, item: Some(item) })
+    }
+
     /// Takes the idle ones out.
     pub fn drain(&self) -> Vec<C> {
         let mut state = self.state.lock();
@@ -112,6 +118,10 @@ mod tests {
         assert_eq!(error.to_string(), "test: all 2 connections were in use for 1 ms");
         drop(first);
         assert_eq!(*pool.lend("test", || Ok(3)).unwrap(), 1);
+        let idle = pool.lend_idle();
+        assert_eq!(idle.as_deref(), Some(&1));
+        assert!(pool.lend_idle().is_none());
+        drop(idle);
         second.discard();
         assert_eq!(*pool.lend("test", || Ok(3)).unwrap(), 1);
     }

@@ -189,13 +189,9 @@ pub static METRIC: Table = derived(
     &[],
 );
 
-/// Who is in a segment.
-pub static SEGMENT_MEMBER: Table = derived(
-    "segment_member",
-    3,
-    &[WORKSPACE, Column::text("segment"), Column::int("profile"), Column::int("since_ms")],
-    &[],
-);
+/// Who is in a segment. Since when, the profile says.
+pub static SEGMENT_MEMBER: Table =
+    derived("segment_member", 3, &[WORKSPACE, Column::text("segment"), Column::int("profile")], &[]);
 
 /// Who entered and left which segment: of each micro-batch that has any, by the first of its offsets.
 pub static SEGMENT_CHANGE: Table = derived(

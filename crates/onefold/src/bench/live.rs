@@ -60,11 +60,11 @@ pub async fn run(seconds: u64) -> Result<Value, Failure> {
         let person = n.wrapping_mul(0x9e37_79b9) % PROFILES;
         load::get(&format!("/api/v1/profiles/user_id:person-{person:06}"), &token)
     };
-    let reads = load::paced(server.address, read.clone(), 32, READS_PER_S, seconds).await?;
+    let reads = load::paced(server.address, soon(), read.clone(), 32, READS_PER_S, seconds).await?;
 
-    let began = Instant::now();
-    let events = load::paced(server.address, move |n| batch(&key, n), 64, EVENTS_PER_S / BATCH, seconds);
-    let beside = load::paced(server.address, read, 8, READS_BESIDE_PER_S, seconds);
+    let began = soon();
+    let events = load::paced(server.address, began, move |n| batch(&key, n), 64, EVENTS_PER_S / BATCH, seconds);
+    let beside = load::paced(server.address, began, read, 8, READS_BESIDE_PER_S, seconds);
     let (events, beside) = tokio::try_join!(events, beside)?;
     caught_up(&client).await?;
     let webhooks = latencies(&heard, began, EVENTS_PER_S / BATCH * seconds).await;
@@ -87,6 +87,11 @@ pub async fn run(seconds: u64) -> Result<Value, Failure> {
         "merge": identity.0,
         "unmerge": identity.1,
     }))
+}
+
+/// When the load begins: all its threads are there and connected by then.
+fn soon() -> Instant {
+    Instant::now() + Duration::from_millis(500)
 }
 
 fn figures((per_s, took): &(f64, Vec<Duration>)) -> Value {

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures")]
 
 use std::{
+    io::{Read as _, Write as _},
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -116,10 +117,14 @@ pub async fn run(
     Ok(answered as f64 * 1000.0 / (clock.now().0 - started.0).max(1) as f64)
 }
 
-/// Sends what `next` gives for 0, 1, 2, … at `per_s` a second over `connections` connections for `seconds`; gives the
-/// rate that was reached and, sorted, how long each took from the instant it was due: a late start counts.
+/// Sends what `next` gives for 0, 1, 2, … at `per_s` a second from `started` over `connections` connections for
+/// `seconds`; gives the rate that was reached and, sorted, how long each took from the instant it was due: a late start counts.
+///
+/// Each connection has a thread of its own, which sleeps until an instant to some 60 µs; the timers of the async runtime
+/// are to the millisecond, and its threads are the server's.
 pub async fn paced(
     address: SocketAddr,
+    started: Instant,
     next: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static,
     connections: u64,
     per_s: u64,
@@ -127,20 +132,30 @@ pub async fn paced(
 ) -> Result<(f64, Vec<Duration>), Failure> {
     let next = Arc::new(next);
     let all = per_s * seconds;
-    let started = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
     for place in 0..connections {
         let next = next.clone();
-        tasks.spawn(async move {
-            let mut connection = Connection::open(address).await?;
-            let mut took = vec![];
+        tasks.spawn_blocking(move || {
+            let mut stream = std::net::TcpStream::connect(address)?;
+            stream.set_nodelay(true)?;
+            let (mut took, mut answer) = (vec![], vec![]);
             for n in (place..all).step_by(connections as usize) {
                 let due = started + Duration::from_micros(n * 1_000_000 / per_s);
-                tokio::time::sleep_until(due.into()).await;
-                connection.exchange(&next(n)).await?;
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                stream.write_all(&next(n))?;
+                answer.clear();
+                while !whole(&answer) {
+                    let had = answer.len();
+                    answer.resize(had + (16 << 10), 0);
+                    let read = stream.read(&mut answer[had..])?;
+                    answer.truncate(had + read);
+                    if read == 0 {
+                        return Err(std::io::Error::other("the server closed the connection"));
+                    }
+                }
                 took.push(due.elapsed());
             }
-            Ok::<_, std::io::Error>(took)
+            Ok(took)
         });
     }
     let mut took = vec![];

@@ -123,7 +123,7 @@ pub async fn set(
     app.block(move |app| {
         let mut txn = app.store.begin_shared()?;
         for segment in &wanted.segments {
-            if !views::is_segment(&mut *txn, &theirs, segment)? {
+            if views::segment_number(&mut *txn, &theirs, segment)?.is_none() {
                 return Err(ApiError::not_found("segment", segment, "make it with `onefold segment set`"));
             }
         }

@@ -49,7 +49,7 @@ pub async fn show(
     Caller(access): Caller,
     Path(identifier): Path<String>,
 ) -> Result<Json<ProfileView>, ApiError> {
-    app.read(move |app, reader| {
+    app.look(move |app, reader| {
         let id = find(reader, &access, &identifier)?;
         let definitions = app.definitions(reader, access.workspace)?;
         let partition = access.workspace.partition(app.log.partitions());

@@ -131,7 +131,7 @@ pub async fn count(
 ) -> Result<Json<Count>, ApiError> {
     app.read(move |app, reader| {
         let at = as_of(app, reader, &access)?;
-        if !views::is_segment(reader, &access, &name)? {
+        if views::segment_number(reader, &access, &name)?.is_none() {
             return Err(ApiError::not_found("segment", &name, "list them with `onefold segment list`"));
         }
         let count = views::tally(reader, &access, &format!("segment.{name}"))?;
@@ -153,11 +153,11 @@ pub async fn members(
     Query(page): Query<Page>,
 ) -> Result<Response, ApiError> {
     app.read(move |_, reader| {
-        if !views::is_segment(reader, &access, &name)? {
-            return Err(ApiError::not_found("segment", &name, "list them with `onefold segment list`"));
-        }
         let after = page.after.as_deref().and_then(|after| after.parse().ok());
-        Ok(ndjson(lines(&views::members(reader, &access, &name, after, page.limit())?)))
+        let members = views::members(reader, &access, &name, after, page.limit())?;
+        let members =
+            members.ok_or_else(|| ApiError::not_found("segment", &name, "list them with `onefold segment list`"))?;
+        Ok(ndjson(lines(&members)))
     })
     .await
 }

@@ -78,7 +78,7 @@ impl Default for SqliteSettings {
             page_bytes: 8_192,
             file_bytes_max: None,
             cache_bytes: 64 << 20,
-            reader_cache_bytes: 4 << 20,
+            reader_cache_bytes: 16 << 20,
             mmap_bytes: 0,
             checkpoint_pages: 16_384,
             secure_delete: true,
@@ -206,6 +206,11 @@ impl StateStore for SqliteStore {
         let lease =
             shared.readers.lend("read the state", || connection::open_reader(&shared.path, &shared.settings))?;
         Ok(Box::new(SqliteReader::begin(lease)?))
+    }
+
+    fn reader_at_once(&self) -> Result<Option<Box<dyn Reader + '_>>, Error> {
+        let Some(lease) = self.shared.readers.lend_idle() else { return Ok(None) };
+        Ok(Some(Box::new(SqliteReader::begin(lease)?)))
     }
 
     fn new_generation(&self) -> Result<Generation, Error> {

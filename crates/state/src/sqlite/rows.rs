@@ -152,6 +152,13 @@ pub(super) fn meta(db: &Connection) -> Result<Meta> {
     Ok(Meta::from_rows(rows))
 }
 
+/// The current generation alone, which every reader asks for.
+pub(super) fn generation(db: &Connection) -> Result<Generation> {
+    let mut statement = db.prepare_cached("SELECT value FROM meta WHERE key = 'generation'")?;
+    let generation: Option<i64> = statement.query_row([], |row| row.get(0)).optional()?;
+    Ok(generation.map_or(Meta::NEW.generation, i64::unsigned_abs))
+}
+
 pub(super) fn set_meta(db: &Connection, meta: Meta) -> Result<()> {
     meta.to_rows()
         .into_iter()

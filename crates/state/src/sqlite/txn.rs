@@ -24,7 +24,7 @@ impl<'s> SqliteReader<'s> {
         let mut reader = SqliteReader { db, generation: 0 };
         reader.db.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(failed(READ))?;
         // The first read fixes the moment that is seen.
-        reader.generation = rows::meta(&reader.db).map_err(failed(READ))?.generation;
+        reader.generation = rows::generation(&reader.db).map_err(failed(READ))?;
         Ok(reader)
     }
 
