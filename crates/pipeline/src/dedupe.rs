@@ -12,7 +12,7 @@ use onefold_model::{Timestamp, WorkspaceId};
 use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
 use rustc_hash::FxHashSet;
 use siphasher::sip128::{Hasher128, SipHasher13};
-use std::{collections::BTreeMap, hash::Hasher};
+use std::{collections::BTreeMap, hash::Hasher, sync::Arc};
 
 use crate::Error;
 
@@ -31,7 +31,7 @@ pub fn key(workspace: WorkspaceId, source: u32, message_id: &str) -> u128 {
     hasher.finish128().as_u128()
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Run {
     number: i64,
     level: i64,
@@ -39,12 +39,26 @@ struct Run {
     filter: Filter,
 }
 
+/// Runs by day.
+type Days = BTreeMap<i64, Vec<Run>>;
+
+/// What was remembered before the micro-batch at work, for another thread to ask.
+#[derive(Debug)]
+pub struct Remembered(Arc<Days>);
+
+impl Remembered {
+    /// Whether `key` may have been seen; where not, it has not.
+    pub fn may_hold(&self, key: u128) -> bool {
+        self.0.values().flatten().any(|run| run.filter.may_hold(key))
+    }
+}
+
 /// The message ids of one partition.
 #[derive(Debug)]
 pub struct Dedupe {
     partition: i64,
     window_days: i64,
-    days: BTreeMap<i64, Vec<Run>>,
+    days: Arc<Days>,
     next_run: i64,
     /// Ids of the micro-batch at work, by day.
     fresh: BTreeMap<i64, FxHashSet<u128>>,
@@ -56,7 +70,7 @@ impl Dedupe {
         let mut dedupe = Dedupe {
             partition: partition.into(),
             window_days: window_days.into(),
-            days: BTreeMap::new(),
+            days: Arc::default(),
             next_run: 0,
             fresh: BTreeMap::new(),
         };
@@ -66,20 +80,37 @@ impl Dedupe {
                 .ok_or_else(|| Error::unreadable("a dedupe filter", "its length is wrong"))?;
             let run = Run { number: row[2].as_int()?, level: row[3].as_int()?, ids: row[4].as_int()? as usize, filter };
             dedupe.next_run = dedupe.next_run.max(run.number + 1);
-            dedupe.days.entry(row[1].as_int()?).or_default().push(run);
+            dedupe.days_mut().entry(row[1].as_int()?).or_default().push(run);
         }
         Ok(dedupe)
     }
 
-    /// Remembers `key`; says whether it is new. `now` is engine time, which never goes back.
-    pub fn insert(&mut self, store: &mut dyn Txn, key: u128, now: Timestamp, for_ever: bool) -> Result<bool, Error> {
+    /// What is remembered until [`Dedupe::flush`].
+    pub fn remembered(&self) -> Remembered {
+        Remembered(self.days.clone())
+    }
+
+    fn days_mut(&mut self) -> &mut Days {
+        Arc::make_mut(&mut self.days)
+    }
+
+    /// Remembers `key`; says whether it is new. `now` is engine time, which never goes back. `may_be_known`: what
+    /// [`Remembered::may_hold`] says, or true.
+    pub fn insert(
+        &mut self,
+        store: &mut dyn Txn,
+        key: u128,
+        may_be_known: bool,
+        now: Timestamp,
+        for_ever: bool,
+    ) -> Result<bool, Error> {
         let day = if for_ever { FOR_EVER } else { now.day().max(0) };
         let oldest = oldest_day(now, self.window_days);
         let known = |(day, ids): (&i64, &FxHashSet<u128>)| (*day == FOR_EVER || *day >= oldest) && ids.contains(&key);
         if self.fresh.iter().any(known) {
             return Ok(false);
         }
-        for (run_day, runs) in &self.days {
+        for (run_day, runs) in self.days.iter().filter(|_| may_be_known) {
             if *run_day != FOR_EVER && *run_day < oldest {
                 continue;
             }
@@ -124,7 +155,7 @@ impl Dedupe {
             let mut sorted: Vec<u128> = ids.into_iter().collect();
             sorted.sort_unstable();
             let run = self.write(store, day, 0, &sorted)?;
-            self.days.entry(day).or_default().push(run);
+            self.days_mut().entry(day).or_default().push(run);
             self.merge(store, day)?;
         }
         let oldest = oldest_day(now, self.window_days);
@@ -132,13 +163,13 @@ impl Dedupe {
             let prefix = [Value::Int(self.partition), Value::Int(day)];
             store.delete_prefix(&schema::DEDUPE_PAGE, &prefix)?;
             store.delete_prefix(&schema::DEDUPE_RUN, &prefix)?;
-            self.days.remove(&day);
+            self.days_mut().remove(&day);
         }
         // A day that has passed gets no more ids (but a late one or two): one run answers for it.
         let passed =
             self.days.range(FOR_EVER + 1..now.day().max(0)).find(|(_, runs)| runs.len() > 1).map(|(day, _)| *day);
         if let Some(day) = passed {
-            let runs = self.days.remove(&day).unwrap_or_default();
+            let runs = self.days_mut().remove(&day).unwrap_or_default();
             let level = runs.iter().map(|run| run.level).max().unwrap_or(0) + 1;
             self.rewrite(store, day, runs, level)?;
         }
@@ -174,7 +205,7 @@ impl Dedupe {
     /// Merges the runs of a level wherever there are [`FAN`] of them.
     fn merge(&mut self, store: &mut dyn Txn, day: i64) -> Result<(), Error> {
         loop {
-            let runs = self.days.entry(day).or_default();
+            let runs = self.days_mut().entry(day).or_default();
             let of_level = |level: i64| runs.iter().filter(move |run| run.level == level).count();
             let Some(level) = runs.iter().map(|run| run.level).find(|level| of_level(*level) >= FAN) else {
                 return Ok(());
@@ -198,7 +229,7 @@ impl Dedupe {
         }
         ids.sort_unstable();
         let run = self.write(store, day, level, &ids)?;
-        self.days.entry(day).or_default().push(run);
+        self.days_mut().entry(day).or_default().push(run);
         Ok(())
     }
 }
@@ -242,7 +273,7 @@ impl Ids<'_> {
 
 /// A split block Bloom filter (Putze, Sanders, Singler 2007; the block and salts of the Apache Parquet specification):
 /// one cache line per question.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Filter(Vec<[u32; 8]>);
 
 const BITS_PER_ID: usize = 12;
@@ -308,7 +339,7 @@ mod tests {
             for _ in 0..40 {
                 let key = id(rng.below(6000));
                 let new = plain.get(&key).is_none_or(|day| *day < now.day() - 30);
-                assert_eq!(dedupe.insert(&mut *txn, key, now, false).unwrap(), new, "batch {batch}");
+                assert_eq!(dedupe.insert(&mut *txn, key, dedupe.remembered().may_hold(key), now, false).unwrap(), new, "batch {batch}");
                 if new {
                     plain.insert(key, now.day());
                 }
@@ -339,7 +370,7 @@ mod tests {
         for (day, new) in [(0, true), (400, false)] {
             let mut txn = store.begin(0, epoch, None).unwrap();
             let now = Timestamp(day * DAY_MS);
-            assert_eq!(dedupe.insert(&mut *txn, id(1), now, true).unwrap(), new);
+            assert_eq!(dedupe.insert(&mut *txn, id(1), true, now, true).unwrap(), new);
             dedupe.flush(&mut *txn, now).unwrap();
             txn.commit().unwrap();
         }

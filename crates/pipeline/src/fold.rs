@@ -40,7 +40,7 @@ impl Partition {
     pub(crate) fn apply_event(&mut self, txn: &mut dyn Txn, event: &Event<'_>) -> Result<Verdict, Error> {
         let workspace = event.record.workspace;
         // Engine time, which never goes back: whether an id is remembered must not depend on how the log was cut.
-        if !self.dedupe.insert(txn, event.key, self.now, event.record.for_ever)? {
+        if !self.dedupe.insert(txn, event.key, event.may_be_known, self.now, event.record.for_ever)? {
             self.effects.tally(workspace, "events.duplicate", 1);
             return Ok(Verdict::Duplicate);
         }

@@ -291,6 +291,7 @@ impl Partition {
         }
         self.effects.profiles.insert(id, workspace);
         self.effects.tally(workspace, "profiles", -1);
+        self.gone.profiles.insert(id);
         self.profiles.remove(&id)
     }
 
@@ -529,6 +530,7 @@ impl Partition {
         let Some(node) = self.nodes.remove(&id) else { return Ok(()) };
         let own = Node::key(workspace, id);
         self.effects.nodes.remove(&id);
+        self.gone.nodes.insert(id);
         txn.delete(&schema::NODE, std::slice::from_ref(&own))?;
         let identifier = vec![own[0].clone(), PERSON, Value::Text(node.kind.clone()), Value::Text(node.value.clone())];
         txn.delete(&schema::IDENTIFIER, &[identifier])?;

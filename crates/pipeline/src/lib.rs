@@ -7,6 +7,7 @@
 //! a page of work over all profiles) it appends to the log as a command. So [`rebuild`] gives the same state.
 
 pub mod admission;
+mod ahead;
 mod cache;
 pub mod changes;
 pub mod dedupe;

@@ -18,9 +18,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     Error,
+    ahead::{Ahead, Gone, Wanted},
     cache::Cache,
     changes,
-    dedupe::Dedupe,
+    dedupe::{Dedupe, Remembered},
     definitions::Workspace,
     effects::Effects,
     identity::identifier_key,
@@ -41,6 +42,8 @@ pub struct Settings {
     pub cache_bytes_max: usize,
     /// Decompressed bytes of log read at a time.
     pub batch_bytes_max: usize,
+    /// Records that are parsed at once, and whose state is read at once, while those before them are applied.
+    pub read_at_once: usize,
     /// Profiles in one page of work over all profiles.
     pub page_profiles: usize,
     /// Decompressed bytes of log folded in one step of a backfill.
@@ -52,7 +55,8 @@ impl Default for Settings {
         Settings {
             dedupe_days: 30,
             cache_bytes_max: 256 << 20,
-            batch_bytes_max: 16 << 20,
+            batch_bytes_max: 32 << 20,
+            read_at_once: 1000,
             page_profiles: 2000,
             backfill_bytes_max: 8 << 20,
         }
@@ -61,9 +65,6 @@ impl Default for Settings {
 
 /// Nodes of which a core encodes at least so many: fewer are done sooner by one.
 const PARALLEL_MIN: usize = 128;
-
-/// Records that are read at once, while those before them are applied.
-const READ_AT_ONCE: usize = 1000;
 
 /// Timers that fire before what they made is handed to the transaction.
 const TIMERS_AT_ONCE: usize = 5000;
@@ -86,8 +87,10 @@ pub struct Partition {
     pub(crate) timers: Timers,
     pub(crate) jobs: Jobs,
     pub(crate) effects: Effects,
-    /// How often memory was trimmed within a transaction: what was loaded before may be gone.
+    /// How often memory was trimmed within the transaction: what was loaded before may be gone.
     trims: u64,
+    /// What the transaction has removed.
+    pub(crate) gone: Gone,
     /// The offset after the last one applied.
     pub next_offset: u64,
     /// Engine time: that of the last record.
@@ -117,6 +120,7 @@ impl Partition {
             jobs,
             effects: Effects::default(),
             trims: 0,
+            gone: Gone::default(),
             next_offset,
             now,
             silent: false,
@@ -127,14 +131,22 @@ impl Partition {
     /// Applies records that follow each other, the first at [`next_offset`](Self::next_offset), and writes what they
     /// change to `txn`; gives how many. It stops before one that must wait for a scan. After an error the partition must
     /// be loaded anew.
-    pub fn apply(&mut self, txn: &mut dyn Txn, records: &[Record<'_>]) -> Result<usize, Error> {
+    ///
+    /// `ahead` sees the store as it was when the transaction began, and is used to read what the later records touch
+    /// while the earlier ones are applied.
+    pub fn apply(
+        &mut self,
+        txn: &mut dyn Txn,
+        mut ahead: Option<Box<dyn Reader + Send + '_>>,
+        records: &[Record<'_>],
+    ) -> Result<usize, Error> {
         let first = self.next_offset;
         let mut applied = 0;
         while let Some(record) = records.get(applied) {
             let rest = &records[applied..];
             let run = rest.iter().take_while(|r| r.erased || r.kind != Kind::Command).count();
             if run > 0 {
-                self.apply_run(txn, &rest[..run])?;
+                self.apply_run(txn, ahead.take(), &rest[..run])?;
                 applied += run;
             } else if self.must_wait(record) {
                 break;
@@ -168,14 +180,24 @@ impl Partition {
             .map_err(Error::from)
     }
 
-    /// Between transactions: drops from memory what was not used for long.
-    pub fn trim(&mut self) {
+    /// The transaction is committed: drops from memory what was not used for long.
+    pub fn committed(&mut self) {
+        self.trim();
+        (self.trims, self.gone) = (0, Gone::default());
+    }
+
+    fn trim(&mut self) {
         self.nodes.trim();
         self.profiles.trim();
         self.identifiers.trim();
     }
 
-    fn apply_run(&mut self, txn: &mut dyn Txn, records: &[Record<'_>]) -> Result<(), Error> {
+    fn apply_run<'a>(
+        &mut self,
+        txn: &mut dyn Txn,
+        ahead: Option<Box<dyn Reader + Send + '_>>,
+        records: &'a [Record<'a>],
+    ) -> Result<(), Error> {
         let mut unread = Vec::with_capacity(records.len());
         for record in records {
             let record = Unread::of(record);
@@ -186,32 +208,47 @@ impl Partition {
         }
         let rules: Rules = self.workspaces.iter().map(|(id, workspace)| (*id, workspace.rules.clone())).collect();
         let mut unread = unread.into_iter();
-        if records.len() <= READ_AT_ONCE {
-            return self.apply_items(txn, records, unread.map(|record| record.read(&rules)).collect());
+        let remembered = self.dedupe.remembered();
+        let read = move |record: Unread<'a>| record.read(&rules, &remembered);
+        let at_once = self.settings.read_at_once;
+        if records.len() <= at_once {
+            return self.apply_items(txn, records, &unread.map(read).collect::<Vec<_>>());
         }
-        // Reading needs nothing of the state, so the next records are read while these are applied.
+        // Parsing needs nothing of the state, so the next records are parsed while these are applied.
         std::thread::scope(|scope| {
             let (sender, parts) = std::sync::mpsc::sync_channel(1);
             scope.spawn(move || {
                 while unread.len() > 0 {
-                    let part: Vec<Item<'_>> =
-                        unread.by_ref().take(READ_AT_ONCE).map(|record| record.read(&rules)).collect();
+                    let part: Vec<Item<'_>> = unread.by_ref().take(at_once).map(&read).collect();
                     if sender.send(part).is_err() {
                         return; // Applying has failed.
                     }
                 }
             });
-            records
-                .chunks(READ_AT_ONCE)
-                .zip(parts)
-                .try_for_each(|(records, items)| self.apply_items(txn, records, items))
+            let mut ahead = ahead.map(|reader| Ahead::start(scope, reader));
+            let mut parts = parts.into_iter();
+            let mut next = parts.next();
+            for records in records.chunks(at_once) {
+                let Some(items) = std::mem::replace(&mut next, parts.next()) else { break };
+                if let Some(ahead) = &mut ahead {
+                    if let Some(found) = ahead.take()?.filter(|_| self.trims == 0) {
+                        self.take_ahead(found);
+                    }
+                    if let Some(next) = next.as_deref().filter(|_| self.trims == 0) {
+                        let asked = self.asked_by(next);
+                        ahead.ask(self.missing(asked));
+                    }
+                }
+                self.apply_items(txn, records, &items)?;
+            }
+            Ok(())
         })
     }
 
-    fn apply_items(&mut self, txn: &mut dyn Txn, records: &[Record<'_>], items: Vec<Item<'_>>) -> Result<(), Error> {
-        self.load_touched(txn, &items)?;
+    fn apply_items(&mut self, txn: &mut dyn Txn, records: &[Record<'_>], items: &[Item<'_>]) -> Result<(), Error> {
+        self.load_touched(txn, items)?;
         let mut trims = self.trims;
-        for (place, (record, item)) in records.iter().zip(&items).enumerate() {
+        for (place, (record, item)) in records.iter().zip(items).enumerate() {
             self.effects.begin(record.offset);
             if let Some(at) = item.at() {
                 self.advance(txn, at, record.offset)?;
@@ -249,22 +286,20 @@ impl Partition {
         Ok(self.workspaces.get_mut(&id).expect("it was put there just now"))
     }
 
-    /// Loads at once whatever the events touch.
-    fn load_touched(&mut self, txn: &mut dyn Txn, items: &[Item<'_>]) -> Result<(), Error> {
-        let mut wanted: FxHashMap<WorkspaceId, Vec<(u128, Row)>> = FxHashMap::default();
+    /// What the events touch: identifiers that are not in memory, and the nodes of the others.
+    fn asked_by(&mut self, items: &[Item<'_>]) -> Vec<Wanted> {
+        let mut touched: FxHashMap<WorkspaceId, Wanted> = FxHashMap::default();
         let mut asked: FxHashSet<u128> = FxHashSet::default();
-        let mut nodes: FxHashMap<WorkspaceId, Vec<NodeId>> = FxHashMap::default();
         for item in items {
             let Item::Event(event) = item else { continue };
             let workspace = event.record.workspace;
+            let wanted = touched.entry(workspace).or_insert_with(|| Wanted::of(workspace));
             for (identifier, &key) in event.identity.identifiers.iter().zip(&event.identifier_keys) {
                 if !asked.insert(key) {
                     continue;
                 }
                 if self.identifiers.touch(&key, |_| 32) {
-                    if let Some(Some(node)) = self.identifiers.peek(&key) {
-                        nodes.entry(workspace).or_default().push(*node);
-                    }
+                    wanted.nodes.extend(self.identifiers.peek(&key).copied().flatten());
                     continue;
                 }
                 let row = vec![
@@ -273,18 +308,21 @@ impl Partition {
                     Value::Text(identifier.kind.to_string()),
                     Value::Text(identifier.value.clone()),
                 ];
-                wanted.entry(workspace).or_default().push((key, row));
+                wanted.identifiers.push((key, row));
             }
         }
-        for (workspace, wanted) in wanted {
-            let (keys, rows): (Vec<u128>, Vec<Row>) = wanted.into_iter().unzip();
+        touched.into_values().collect()
+    }
+
+    /// Loads at once whatever the events touch.
+    fn load_touched(&mut self, txn: &mut dyn Txn, items: &[Item<'_>]) -> Result<(), Error> {
+        for Wanted { workspace, identifiers, mut nodes, .. } in self.asked_by(items) {
+            let (keys, rows): (Vec<u128>, Vec<Row>) = identifiers.into_iter().unzip();
             for (key, row) in keys.into_iter().zip(txn.get(&schema::IDENTIFIER, &rows)?) {
                 let node = row.map(|row| row[4].as_int()).transpose()?.map(NodeId);
                 self.identifiers.insert(key, node, 32);
-                nodes.entry(workspace).or_default().extend(node);
+                nodes.extend(node);
             }
-        }
-        for (workspace, nodes) in nodes {
             self.load_nodes(txn, workspace, &nodes)?;
         }
         Ok(())
@@ -487,10 +525,12 @@ impl<'a> Unread<'a> {
         }
     }
 
-    fn read(self, rules: &Rules) -> Item<'a> {
+    fn read(self, rules: &Rules, remembered: &Remembered) -> Item<'a> {
         match self {
             Unread::Event(offset, event) => match Event::read(offset, event, &rules[&event.workspace]) {
-                Ok(event) => Item::Event(Box::new(event)),
+                Ok(event) => {
+                    Item::Event(Box::new(Event { may_be_known: remembered.may_hold(event.key), ..event }))
+                }
                 Err(cause) => Item::Misshapen(event, cause),
             },
             Unread::Other(item) => item,

@@ -39,6 +39,8 @@ pub struct Event<'a> {
     pub identifier_keys: SmallVec<[u128; 4]>,
     /// For dedupe.
     pub key: u128,
+    /// Whether `key` may be known to dedupe from earlier micro-batches.
+    pub may_be_known: bool,
 }
 
 impl<'a> Event<'a> {
@@ -60,6 +62,7 @@ impl<'a> Event<'a> {
             person: person_traits(kind, context.as_ref(), traits.as_ref()),
             offset,
             key: dedupe::key(record.workspace, record.source, &message_id),
+            may_be_known: true,
             record,
             kind,
             name,

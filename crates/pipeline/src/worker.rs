@@ -336,7 +336,12 @@ impl Worker {
             self.scan()?;
             return Ok(true);
         }
-        self.last_records = self.transact(|partition, txn| partition.apply(txn, &records))? as u64;
+        let (store, ahead) = (self.store.clone(), records.len() > self.settings.read_at_once && self.generation.is_none());
+        self.last_records = self.transact(|partition, txn| {
+            // The transaction has begun: nobody commits until it ends.
+            let ahead = ahead.then(|| store.reader()).transpose()?;
+            partition.apply(txn, ahead, &records)
+        })? as u64;
         self.outbox += u64::from(!std::mem::take(&mut self.partition.effects.outbox).is_empty());
         Ok(true)
     }
@@ -356,7 +361,7 @@ impl Worker {
         let done = work(&mut self.partition, &mut *txn)?;
         txn.commit()?;
         self.stale = false;
-        self.partition.trim();
+        self.partition.committed();
         Ok(done)
     }
 }

@@ -213,7 +213,7 @@ impl StateStore for FaultyStore {
         self.inner.begin_shared()
     }
 
-    fn reader(&self) -> Result<Box<dyn Reader + '_>, Error> {
+    fn reader(&self) -> Result<Box<dyn Reader + Send + '_>, Error> {
         self.inner.reader()
     }
 

@@ -151,7 +151,12 @@ impl Story {
         let live = dump::all(&*self.world.store);
         // Nothing of what went wrong is left: the same log, folded without a fault and cut otherwise, gives the same,
         // what was to be sent included.
-        let settings = Settings { batch_bytes_max: 900, cache_bytes_max: 20_000, ..self.world.settings.clone() };
+        let settings = Settings {
+            batch_bytes_max: 900,
+            cache_bytes_max: 20_000,
+            read_at_once: 1000,
+            ..self.world.settings.clone()
+        };
         let mut sent = live.clone();
         sent.insert(schema::OUTBOX.name, self.world.outbox_ever());
         same("a replay", &sent, &dump::all(&*self.world.replayed(settings).store))?;

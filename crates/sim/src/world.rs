@@ -73,7 +73,7 @@ impl World {
 
     /// A world on this log and store.
     pub fn on(log: Arc<dyn EventLog>, store: Arc<dyn StateStore>) -> World {
-        let settings = Settings { page_profiles: 3, ..Settings::default() };
+        let settings = Settings { page_profiles: 3, read_at_once: 2, ..Settings::default() };
         let clock = Arc::new(ManualClock::at(START));
         World { log, store, clock, settings, workspace: WORKSPACE, delivered: vec![], worker: None, sent: 0 }
     }

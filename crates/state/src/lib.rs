@@ -74,11 +74,11 @@ pub trait StateStore: Send + Sync {
     fn begin_shared(&self) -> Result<Box<dyn Txn + '_>, Error>;
 
     /// A consistent view of the current generation.
-    fn reader(&self) -> Result<Box<dyn Reader + '_>, Error>;
+    fn reader(&self) -> Result<Box<dyn Reader + Send + '_>, Error>;
 
     /// The same for who may not wait, such as a thread of an async runtime that reads a few rows; `None` where it would
     /// have to: none is free, or rows come over a network.
-    fn reader_at_once(&self) -> Result<Option<Box<dyn Reader + '_>>, Error> {
+    fn reader_at_once(&self) -> Result<Option<Box<dyn Reader + Send + '_>>, Error> {
         Ok(None)
     }
 

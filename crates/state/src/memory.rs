@@ -258,11 +258,11 @@ impl StateStore for MemoryStore {
         Ok(Box::new(MemoryTxn { store: self, view, right: None, _turn: turn }))
     }
 
-    fn reader(&self) -> Result<Box<dyn Reader + '_>, Error> {
+    fn reader(&self) -> Result<Box<dyn Reader + Send + '_>, Error> {
         Ok(Box::new(self.view(None, "read")?))
     }
 
-    fn reader_at_once(&self) -> Result<Option<Box<dyn Reader + '_>>, Error> {
+    fn reader_at_once(&self) -> Result<Option<Box<dyn Reader + Send + '_>>, Error> {
         self.reader().map(Some)
     }
 

@@ -105,10 +105,7 @@ pub static PROFILE: Table = derived(
         Column::int("events"),
         BODY,
     ],
-    &[
-        Index { name: "due", columns: &["due_ms"] },
-        Index { name: "recent", columns: &["workspace", "entity", "last_seen_ms"] },
-    ],
+    &[Index { name: "due", columns: &["due_ms"] }],
 );
 
 /// What was said about identity, in log order.

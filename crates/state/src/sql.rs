@@ -137,6 +137,29 @@ pub(crate) fn put(dialect: Dialect, table: &Table, generation: Generation) -> St
     }
 }
 
+/// SQLite: changes one row that is there and whose indexed values stay; parameters as for [`put`]. `None` where the table
+/// has no index of such values, or nothing else to change. `REPLACE` takes a row's entries out of all indexes and puts
+/// them in again, and so writes a page of each.
+pub(crate) fn put_unindexed(table: &Table, generation: Generation) -> Option<String> {
+    let is_indexed = |column: &Column| table.indexes.iter().any(|index| index.columns.contains(&column.name));
+    let own = table.columns.iter().enumerate().skip(table.key);
+    let (indexed, others): (Vec<_>, Vec<_>) = own.partition(|(_, column)| is_indexed(column));
+    if indexed.is_empty() || others.is_empty() {
+        return None;
+    }
+    let stated = |columns: Vec<(usize, &Column)>, verb: &str, between: &str| {
+        let stated = columns.iter().map(|(place, column)| format!("{} {verb} ?{}", quoted(column.name), place + 1));
+        stated.collect::<Vec<_>>().join(between)
+    };
+    Some(format!(
+        "UPDATE {} SET {} WHERE {} AND {}",
+        quoted(&physical(table, generation)),
+        stated(others, "=", ", "),
+        equal(&table.columns[..table.key], 1),
+        stated(indexed, "IS", " AND "),
+    ))
+}
+
 /// Deletes rows by their keys; parameters as for [`get`].
 pub(crate) fn delete(dialect: Dialect, table: &Table, generation: Generation) -> String {
     let from = quoted(&physical(table, generation));

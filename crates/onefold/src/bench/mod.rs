@@ -54,6 +54,17 @@ async fn source(client: &Client, name: &str) -> Result<String, Failure> {
     Ok(made["write_key"].as_str().unwrap_or_default().to_owned())
 }
 
+/// What this process has used so far, where the system says it: processor time of all its threads in microseconds, and
+/// bytes that it had the disk write.
+fn used() -> Option<(u64, u64)> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // After the name, which may hold anything, the fields 14 and 15 of proc(5): ticks of 10 ms.
+    let ticks = stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().ok());
+    let io = std::fs::read_to_string("/proc/self/io").ok()?;
+    let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.parse().ok()?;
+    Some((ticks.sum::<Option<u64>>()? * 10_000, written))
+}
+
 /// Resident memory of this process in MiB, where the system says it.
 fn rss_mib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

@@ -55,13 +55,17 @@ pub fn run(events: u64, profiles: u64) -> Result<Value, Failure> {
     let mut worker = Worker::open(log.clone(), store.clone(), clock.clone(), 0, settings).map_err(|e| failed(&e))?;
     while worker.step().map_err(|e| failed(&e))? == Step::Worked {}
     fill(&*log, events, profiles, clock.now())?;
-    let began = clock.now();
+    let (began, before) = (clock.now(), super::used());
     let end = log.end(0).map_err(|e| failed(&e))?;
     while worker.applied(None).next_offset < end {
         worker.step().map_err(|e| failed(&e))?;
     }
     let seconds = (clock.now().0 - began.0).max(1) as f64 / 1000.0;
+    let used = super::used().zip(before);
+    let used = used.map(|(now, before)| ((now.0 - before.0) / events.max(1), (now.1 - before.1) / events.max(1)));
     Ok(json!({
+        "cpu_us_per_event": used.map(|(cpu, _)| cpu),
+        "disk_bytes_per_event": used.map(|(_, disk)| disk),
         "events_per_s": (events as f64 / seconds).round(),
         "events": events,
         "profiles": profiles,

@@ -4,6 +4,8 @@ use std::io::{Read as _, Write as _};
 
 use serde_json::json;
 
+use onefold_state::testing::Postgres;
+
 use crate::support::{Folder, root};
 
 fn shop(folder: &Folder) {
@@ -29,11 +31,28 @@ fn customers_with(orders: usize, dollars: f64) -> usize {
 
 #[test]
 fn the_main_job_works_without_a_server_and_says_the_same_with_one() {
-    let folder = Folder::new();
+    the_main_job(&Folder::new());
+}
+
+#[test]
+fn the_main_job_works_with_the_state_in_postgresql() {
+    let postgres = Postgres::start();
+    let folder = Folder::with(vec![
+        ("ONEFOLD_STATE__STORE", "postgres".to_owned()),
+        ("ONEFOLD_STATE__URL", postgres.url()),
+    ]);
+    the_main_job(&folder);
+    assert!(!folder.path().join("state.db").exists());
+    let rebuilt = folder.json(&["rebuild"]);
+    assert_eq!(rebuilt["records"].as_u64(), folder.json(&["stats"])["applied"].as_u64(), "{rebuilt}");
+    assert_eq!(folder.json(&["profile", "show", "00004"])["events"], 4);
+}
+
+fn the_main_job(folder: &Folder) {
     let key = folder.json(&["source", "add", "web", "--kind", "http"]);
     assert_eq!(key["name"], "web");
     assert_eq!(key["write_key"].as_str().unwrap().len(), 32);
-    shop(&folder);
+    shop(folder);
     let text = r#"count("Order Completed") >= 3 and sum("Order Completed", revenue) > 100"#;
     folder.run(&["segment", "set", "--name", "high-value", "--text", text]);
     let expected = customers_with(3, 100.0);

@@ -13,20 +13,29 @@ pub fn root() -> PathBuf {
 }
 
 /// A data folder of its own, gone when it is dropped.
-pub struct Folder(tempfile::TempDir);
+pub struct Folder {
+    folder: tempfile::TempDir,
+    /// Settings, as environment variables.
+    settings: Vec<(&'static str, String)>,
+}
 
 impl Folder {
     pub fn new() -> Folder {
-        Folder(tempfile::tempdir().unwrap())
+        Folder::with(vec![])
+    }
+
+    /// One whose commands have these settings, as environment variables.
+    pub fn with(settings: Vec<(&'static str, String)>) -> Folder {
+        Folder { folder: tempfile::tempdir().unwrap(), settings }
     }
 
     pub fn path(&self) -> PathBuf {
-        self.0.path().join("data")
+        self.folder.path().join("data")
     }
 
     /// A file beside the data folder.
     pub fn file(&self, name: &str, content: &str) -> PathBuf {
-        let path = self.0.path().join(name);
+        let path = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
         path
     }
@@ -37,6 +46,7 @@ impl Folder {
 
     fn command_of(&self, mut command: Command, args: &[&str]) -> Command {
         command.args(args).arg("--data").arg(self.path()).stdin(Stdio::null());
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -215,7 +215,7 @@ impl StateStore for PostgresStore {
         Ok(Box::new(txn))
     }
 
-    fn reader(&self) -> Result<Box<dyn Reader + '_>, Error> {
+    fn reader(&self) -> Result<Box<dyn Reader + Send + '_>, Error> {
         let operation = "read the state";
         let (session, generation) = self.begun(&self.readers, operation, |session| session.begin_reading(operation))?;
         Ok(Box::new(PostgresReader::new(session, generation)))

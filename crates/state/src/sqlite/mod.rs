@@ -77,10 +77,10 @@ impl Default for SqliteSettings {
             synchronous: Synchronous::Normal,
             page_bytes: 8_192,
             file_bytes_max: None,
-            cache_bytes: 64 << 20,
+            cache_bytes: 256 << 20,
             reader_cache_bytes: 16 << 20,
             mmap_bytes: 0,
-            checkpoint_pages: 16_384,
+            checkpoint_pages: 65_536,
             secure_delete: true,
             readers_max: 16,
             wait: Duration::from_secs(10),
@@ -201,14 +201,14 @@ impl StateStore for SqliteStore {
         Ok(Box::new(txn))
     }
 
-    fn reader(&self) -> Result<Box<dyn Reader + '_>, Error> {
+    fn reader(&self) -> Result<Box<dyn Reader + Send + '_>, Error> {
         let shared = &self.shared;
         let lease =
             shared.readers.lend("read the state", || connection::open_reader(&shared.path, &shared.settings))?;
         Ok(Box::new(SqliteReader::begin(lease)?))
     }
 
-    fn reader_at_once(&self) -> Result<Option<Box<dyn Reader + '_>>, Error> {
+    fn reader_at_once(&self) -> Result<Option<Box<dyn Reader + Send + '_>>, Error> {
         let Some(lease) = self.shared.readers.lend_idle() else { return Ok(None) };
         Ok(Some(Box::new(SqliteReader::begin(lease)?)))
     }

@@ -37,6 +37,7 @@ impl ToSql for Value {
 enum Verb {
     Get,
     Put,
+    PutUnindexed,
     Delete,
 }
 
@@ -56,6 +57,7 @@ fn text(verb: Verb, table: &'static Table, generation: Generation) -> Rc<str> {
         let make = || match verb {
             Verb::Get => sql::get(Sqlite, table, generation).into(),
             Verb::Put => sql::put(Sqlite, table, generation).into(),
+            Verb::PutUnindexed => sql::put_unindexed(table, generation).unwrap_or_default().into(),
             Verb::Delete => sql::delete(Sqlite, table, generation).into(),
         };
         texts.entry((verb, std::ptr::from_ref(table), generation)).or_insert_with(make).clone()
@@ -112,11 +114,20 @@ pub(super) fn count(db: &Connection, table: &Table, generation: Generation, pref
 pub(super) fn put(db: &Connection, table: &'static Table, generation: Generation, mut rows: Vec<Row>) -> Result<()> {
     // A stable sort: of two with one key, the later is still the later.
     rows.sort_by(|left, right| left[..table.key].cmp(&right[..table.key]));
-    let mut statement = db.prepare_cached(&text(Verb::Put, table, generation))?;
-    rows.iter().try_for_each(|row| {
-        bind(&mut statement, row)?;
-        statement.raw_execute().map(drop)
-    })
+    let unindexed = text(Verb::PutUnindexed, table, generation);
+    let mut unindexed = (!unindexed.is_empty()).then(|| db.prepare_cached(&unindexed)).transpose()?;
+    let mut replace = db.prepare_cached(&text(Verb::Put, table, generation))?;
+    for row in &rows {
+        if let Some(unindexed) = &mut unindexed {
+            bind(unindexed, row)?;
+            if unindexed.raw_execute()? > 0 {
+                continue;
+            }
+        }
+        bind(&mut replace, row)?;
+        replace.raw_execute()?;
+    }
+    Ok(())
 }
 
 pub(super) fn delete(db: &Connection, table: &'static Table, generation: Generation, keys: &[Row]) -> Result<()> {

@@ -136,7 +136,7 @@ impl StateStore for Breakable {
         self.store.begin_shared()
     }
 
-    fn reader(&self) -> Result<Box<dyn Reader + '_>, Error> {
+    fn reader(&self) -> Result<Box<dyn Reader + Send + '_>, Error> {
         self.store.reader()
     }
 

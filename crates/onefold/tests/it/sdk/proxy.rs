@@ -10,7 +10,7 @@ use std::{
 
 use crate::support::http;
 
-/// What becomes of one request.
+/// What becomes of one request that brings events; others are passed on.
 pub enum Fault {
     /// It is answered with this status, and this many seconds of `Retry-After`, and does not reach the server.
     Answer(u16, Option<u32>),
@@ -42,7 +42,7 @@ fn serve(mut stream: TcpStream, server: &str, faults: &Faults) {
     if reader.read_line(&mut first).unwrap_or(0) == 0 {
         return;
     }
-    let path = first.split(' ').nth(1).unwrap().to_owned();
+    let [method, path] = [0, 1].map(|place| first.split(' ').nth(place).unwrap().to_owned());
     let (mut length, mut headers) = (0, vec![]);
     for line in reader.by_ref().lines() {
         let line = line.unwrap();
@@ -56,26 +56,31 @@ fn serve(mut stream: TcpStream, server: &str, faults: &Faults) {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
 
-    let fault = faults.lock().unwrap().pop_front();
+    // `/v1/m` takes what Segment's browser SDK measures of itself.
+    let events = method == "POST" && path.starts_with("/v1/") && path != "/v1/m";
+    let fault = if events { faults.lock().unwrap().pop_front() } else { None };
     if let Some(Fault::Answer(status, retry_after)) = fault {
+        let retry_after = retry_after.map(|seconds| ("retry-after".to_owned(), seconds.to_string()));
         return answer(&mut stream, status, retry_after, r#"{"code":"busy","message":"send it again"}"#);
     }
-    let mut request = http().post(format!("{server}{path}")).body(body);
+    let mut request = http().request(method.parse().unwrap(), format!("{server}{path}")).body(body);
     for (name, value) in headers {
         request = request.header(name, value);
     }
     let response = request.send().unwrap();
     if fault.is_none() {
         let status = response.status().as_u16();
-        answer(&mut stream, status, None, &response.text().unwrap());
+        let told = |name: &str| name == "content-type" || name.starts_with("access-control-");
+        let headers = response.headers().iter().filter(|(name, _)| told(name.as_str()));
+        let headers: Vec<(String, String)> =
+            headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+        answer(&mut stream, status, headers, &response.text().unwrap());
     }
 }
 
-fn answer(stream: &mut TcpStream, status: u16, retry_after: Option<u32>, body: &str) {
-    let retry_after = retry_after.map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();
-    let length = body.len();
-    let head =
-        format!("HTTP/1.1 {status} -\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{retry_after}");
+fn answer(stream: &mut TcpStream, status: u16, headers: impl IntoIterator<Item = (String, String)>, body: &str) {
+    let headers: String = headers.into_iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let head = format!("HTTP/1.1 {status} -\r\nContent-Length: {}\r\n{headers}", body.len());
     // The other side may be gone.
     let _ = stream.write_all(format!("{head}Connection: close\r\n\r\n{body}").as_bytes());
 }
