@@ -1,8 +1,8 @@
 //! What was decoded is kept, within a bound, so that hot profiles are read from the store once.
 //!
-//! Two generations: what is used moves to the young one; when that is half the bound, it becomes the old one and the old
-//! one is dropped. Cheaper than a list of uses, and as good at keeping what is hot. Nothing is dropped within a
-//! micro-batch: the batch works on what it loaded.
+//! Generations: what is used is marked with the current one; when that is half the bound, what bears an older mark is
+//! dropped, and the next one begins. Cheaper than a list of uses, and as good at keeping what is hot. Nothing is dropped
+//! within a micro-batch: the batch works on what it loaded.
 
 use std::hash::Hash;
 
@@ -11,64 +11,63 @@ use rustc_hash::FxHashMap;
 /// A map with a bound, in bytes as its user counts them.
 #[derive(Debug)]
 pub struct Cache<K, V> {
-    young: FxHashMap<K, V>,
-    old: FxHashMap<K, V>,
-    young_bytes: usize,
+    map: FxHashMap<K, Kept<V>>,
+    generation: u64,
+    /// Of the current generation.
+    bytes: usize,
     bytes_max: usize,
 }
 
-impl<K: Hash + Eq + Clone, V> Cache<K, V> {
+#[derive(Debug)]
+struct Kept<V> {
+    generation: u64,
+    value: V,
+}
+
+impl<K: Hash + Eq, V> Cache<K, V> {
     pub fn new(bytes_max: usize) -> Self {
-        Cache { young: FxHashMap::default(), old: FxHashMap::default(), young_bytes: 0, bytes_max }
+        Cache { map: FxHashMap::default(), generation: 0, bytes: 0, bytes_max }
     }
 
     /// What is kept under `key`, without counting as a use.
     pub fn peek(&self, key: &K) -> Option<&V> {
-        self.young.get(key).or_else(|| self.old.get(key))
+        self.map.get(key).map(|kept| &kept.value)
     }
 
-    /// Moves `key` among the young; says whether it is there.
+    /// Counts as a use of `key`; says whether it is there.
     pub fn touch(&mut self, key: &K, bytes: impl Fn(&V) -> usize) -> bool {
-        if self.young.contains_key(key) {
-            return true;
+        let Some(kept) = self.map.get_mut(key) else { return false };
+        if kept.generation != self.generation {
+            kept.generation = self.generation;
+            self.bytes += bytes(&kept.value);
         }
-        match self.old.remove(key) {
-            Some(value) => {
-                self.young_bytes += bytes(&value);
-                self.young.insert(key.clone(), value);
-                true
-            }
-            None => false,
-        }
+        true
     }
 
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        match self.young.get_mut(key) {
-            Some(value) => Some(value),
-            None => self.old.get_mut(key),
-        }
+        self.map.get_mut(key).map(|kept| &mut kept.value)
     }
 
     pub fn insert(&mut self, key: K, value: V, bytes: usize) {
-        self.old.remove(&key);
-        self.young_bytes += bytes;
-        self.young.insert(key, value);
+        self.bytes += bytes;
+        self.map.insert(key, Kept { generation: self.generation, value });
     }
 
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        self.young.remove(key).or_else(|| self.old.remove(key))
+        self.map.remove(key).map(|kept| kept.value)
     }
 
     /// Counts growth of something that is kept.
     pub fn grew(&mut self, bytes: usize) {
-        self.young_bytes += bytes;
+        self.bytes += bytes;
     }
 
     /// Between micro-batches: drops what was not used for long.
     pub fn trim(&mut self) {
-        if self.young_bytes > self.bytes_max / 2 {
-            self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
+        if self.bytes > self.bytes_max / 2 {
+            self.map.retain(|_, kept| kept.generation == self.generation);
+            self.generation += 1;
+            self.bytes = 0;
         }
     }
 }

@@ -19,7 +19,8 @@ use crate::Error;
 /// The day under which ids are remembered for ever: those of imported rows.
 pub const FOR_EVER: i64 = -1;
 
-const PAGE_IDS: usize = 1024;
+/// Small enough that reading one to find a duplicate costs little, large enough that a run has few.
+const PAGE_IDS: usize = 256;
 const FAN: usize = 8;
 
 /// A message id as it is remembered: 128 bits of SipHash-1-3 over workspace, source and id.
@@ -339,7 +340,11 @@ mod tests {
             for _ in 0..40 {
                 let key = id(rng.below(6000));
                 let new = plain.get(&key).is_none_or(|day| *day < now.day() - 30);
-                assert_eq!(dedupe.insert(&mut *txn, key, dedupe.remembered().may_hold(key), now, false).unwrap(), new, "batch {batch}");
+                assert_eq!(
+                    dedupe.insert(&mut *txn, key, dedupe.remembered().may_hold(key), now, false).unwrap(),
+                    new,
+                    "batch {batch}"
+                );
                 if new {
                     plain.insert(key, now.day());
                 }

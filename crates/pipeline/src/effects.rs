@@ -25,8 +25,8 @@ pub struct Effects {
     pub series_gone: Vec<Row>,
     /// Additions to running totals.
     pub tallies: BTreeMap<(WorkspaceId, Cow<'static, str>), i64>,
-    /// Who enters or leaves, by segment.
-    pub members: BTreeMap<(WorkspaceId, u32), Members>,
+    /// By segment, its name and how many more members it has.
+    pub grown: BTreeMap<(WorkspaceId, u32), (Arc<str>, i64)>,
     /// Who entered and left, in order.
     pub changes: Vec<Change>,
     /// A verdict for each record.
@@ -39,23 +39,6 @@ pub struct Effects {
     redefined: BTreeMap<WorkspaceId, u64>,
     /// Destinations that have something new.
     pub outbox: BTreeSet<String>,
-}
-
-/// What becomes of a segment's list of members.
-#[derive(Debug)]
-pub struct Members {
-    segment: Arc<str>,
-    /// Who is in and who is not: the last word counts.
-    pub inside: FxHashMap<ProfileId, bool>,
-    /// How many more there are.
-    pub grown: i64,
-}
-
-impl Members {
-    /// No change in `segment`.
-    pub fn new(segment: &Arc<str>) -> Members {
-        Members { segment: segment.clone(), inside: FxHashMap::default(), grown: 0 }
-    }
 }
 
 /// Rows or keys of one table that are written at once.
@@ -120,18 +103,10 @@ impl Effects {
         self.put(&schema::ALARM, key.into_iter().chain(rest).collect());
     }
 
-    /// Writes the rows, members and totals; nodes and profiles are written by their owner.
+    /// Writes the rows and totals; nodes and profiles are written by their owner.
     pub fn write(&mut self, txn: &mut dyn Txn) -> Result<(), Error> {
-        for ((workspace, _), members) in std::mem::take(&mut self.members) {
-            self.tally(workspace, format!("segment.{}", members.segment), members.grown);
-            let (mut now, mut gone): (Vec<Row>, Vec<Row>) = (vec![], vec![]);
-            for (profile, inside) in members.inside {
-                let segment = Value::Text(members.segment.to_string());
-                let row = vec![Value::Int(workspace.0.into()), segment, Value::Int(profile.0.0)];
-                if inside { now.push(row) } else { gone.push(row) }
-            }
-            txn.put(&schema::SEGMENT_MEMBER, now)?;
-            txn.delete(&schema::SEGMENT_MEMBER, &gone)?;
+        for ((workspace, _), (segment, grown)) in std::mem::take(&mut self.grown) {
+            self.tally(workspace, format!("segment.{segment}"), grown);
         }
         let names: Vec<Row> =
             self.tallies.keys().map(|(w, name)| vec![Value::Int(w.0.into()), Value::Text(name.to_string())]).collect();

@@ -8,7 +8,6 @@ use crate::{
     Error,
     changes::Change,
     definitions::Workspace,
-    effects::Members,
     fold::Changed,
     partition::Partition,
     profile::{Joined, Profile},
@@ -144,9 +143,8 @@ impl Partition {
         self.effects.profiles.insert(id, workspace);
         let Some(name) = self.workspaces.get(&workspace).and_then(|w| w.segment_name(number)) else { return };
         self.effects.changes.push(Change { workspace, offset, segment: name.clone(), profile: id, entered, at });
-        let members = &mut self.effects.members.entry((workspace, number)).or_insert_with(|| Members::new(&name));
-        members.grown += if entered { 1 } else { -1 };
-        members.inside.insert(id, entered);
+        let grown = self.effects.grown.entry((workspace, number)).or_insert_with(|| (name.clone(), 0));
+        grown.1 += if entered { 1 } else { -1 };
         self.notify(workspace, &name, id, entered, at, offset);
     }
 }

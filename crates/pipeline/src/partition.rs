@@ -528,9 +528,7 @@ impl<'a> Unread<'a> {
     fn read(self, rules: &Rules, remembered: &Remembered) -> Item<'a> {
         match self {
             Unread::Event(offset, event) => match Event::read(offset, event, &rules[&event.workspace]) {
-                Ok(event) => {
-                    Item::Event(Box::new(Event { may_be_known: remembered.may_hold(event.key), ..event }))
-                }
+                Ok(event) => Item::Event(Box::new(Event { may_be_known: remembered.may_hold(event.key), ..event })),
                 Err(cause) => Item::Misshapen(event, cause),
             },
             Unread::Other(item) => item,

@@ -338,6 +338,9 @@ pub fn segment_number(store: &mut dyn Reader, access: &Access, name: &str) -> Re
     row.map(|row| Ok(row[4].as_int()? as u32)).transpose()
 }
 
+/// Profiles read at once when those of a segment are looked for.
+const SCANNED_AT_ONCE: usize = 1000;
+
 /// Members of a segment in the order of their ids, a page at a time; `None` where there is no segment of this name.
 pub fn members(
     store: &mut dyn Reader,
@@ -347,13 +350,36 @@ pub fn members(
     limit: usize,
 ) -> Result<Option<Vec<Member>>, Error> {
     let Some(number) = segment_number(store, access, segment)? else { return Ok(None) };
-    let prefix = vec![workspace(access), Value::Text(segment.to_owned())];
-    let after = after.map(|id| prefix.iter().cloned().chain([Value::Int(id.0.0)]).collect());
+    let mut after = after.map(|id| Profile::key(access.workspace, id));
     let mut members = vec![];
-    for row in store.scan(&Scan { after, ..Scan::prefix(&schema::SEGMENT_MEMBER, prefix, limit) })? {
-        members.extend(member(store, access, ProfileId(NodeId(row[2].as_int()?)), |p| p.segments.since(number))?);
+    loop {
+        let prefix = vec![workspace(access), PERSON];
+        let rows = store.scan(&Scan { after, ..Scan::prefix(&schema::PROFILE, prefix, SCANNED_AT_ONCE) })?;
+        for row in &rows {
+            let profile = Profile::from_row(row)?;
+            if members.len() == limit {
+                return Ok(Some(members));
+            }
+            if profile.segments.since(number).is_some() {
+                members.extend(member(store, access, profile.id, |p| p.segments.since(number))?);
+            }
+        }
+        match rows.last() {
+            Some(last) if rows.len() == SCANNED_AT_ONCE => after = Some(last[..schema::PROFILE.key].to_vec()),
+            _ => return Ok(Some(members)),
+        }
     }
-    Ok(Some(members))
+}
+
+/// Who is in which segment, by its number: all of the workspace.
+pub fn memberships(store: &mut dyn Reader, access: &Access) -> Result<Vec<(u32, ProfileId)>, Error> {
+    let rows = store.scan(&Scan::prefix(&schema::PROFILE, vec![workspace(access), PERSON], usize::MAX))?;
+    let mut found = vec![];
+    for row in &rows {
+        let profile = Profile::from_row(row)?;
+        found.extend(profile.segments.iter().map(|(number, _)| (number, profile.id)));
+    }
+    Ok(found)
 }
 
 /// Whether a profile may be reached for `purpose`; `None` where there is no such profile.

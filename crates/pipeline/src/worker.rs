@@ -336,7 +336,8 @@ impl Worker {
             self.scan()?;
             return Ok(true);
         }
-        let (store, ahead) = (self.store.clone(), records.len() > self.settings.read_at_once && self.generation.is_none());
+        let (store, ahead) =
+            (self.store.clone(), records.len() > self.settings.read_at_once && self.generation.is_none());
         self.last_records = self.transact(|partition, txn| {
             // The transaction has begun: nobody commits until it ends.
             let ahead = ahead.then(|| store.reader()).transpose()?;

@@ -202,19 +202,21 @@ impl App {
         self.stop().await;
         let app = self.clone();
         let rebuilt = tokio::task::spawn_blocking(move || {
-            onefold_pipeline::rebuild::rebuild(
+            let rebuilt = onefold_pipeline::rebuild::rebuild(
                 &app.log,
                 &app.store,
                 &app.clock,
                 &app.settings.pipeline,
                 &mut |done, total| tracing::debug!(done, total, "rebuild"),
-            )
+            );
+            // Whether or not it could be rebuilt, what there is goes on.
+            app.start_pipelines()?;
+            Ok(rebuilt?)
         })
         .await
         .map_err(|error| ApiError::internal(error.to_string()))?;
-        self.start_pipelines()?;
         self.start_deliveries();
-        Ok(rebuilt?)
+        rebuilt
     }
 
     /// What keeps the server from being ready, if something does.

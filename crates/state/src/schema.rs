@@ -186,10 +186,6 @@ pub static METRIC: Table = derived(
     &[],
 );
 
-/// Who is in a segment. Since when, the profile says.
-pub static SEGMENT_MEMBER: Table =
-    derived("segment_member", 3, &[WORKSPACE, Column::text("segment"), Column::int("profile")], &[]);
-
 /// Who entered and left which segment: of each micro-batch that has any, by the first of its offsets.
 pub static SEGMENT_CHANGE: Table = derived(
     "segment_change",
@@ -402,7 +398,6 @@ pub static ALL: &[&Table] = &[
     &DEFINITION_VERSION,
     &METRIC,
     &DEFINED,
-    &SEGMENT_MEMBER,
     &SEGMENT_CHANGE,
     &PROPERTY,
     &TALLY,

@@ -37,10 +37,8 @@ fn the_main_job_works_without_a_server_and_says_the_same_with_one() {
 #[test]
 fn the_main_job_works_with_the_state_in_postgresql() {
     let postgres = Postgres::start();
-    let folder = Folder::with(vec![
-        ("ONEFOLD_STATE__STORE", "postgres".to_owned()),
-        ("ONEFOLD_STATE__URL", postgres.url()),
-    ]);
+    let folder =
+        Folder::with(vec![("ONEFOLD_STATE__STORE", "postgres".to_owned()), ("ONEFOLD_STATE__URL", postgres.url())]);
     the_main_job(&folder);
     assert!(!folder.path().join("state.db").exists());
     let rebuilt = folder.json(&["rebuild"]);

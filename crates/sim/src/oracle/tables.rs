@@ -57,7 +57,10 @@ pub fn identifiers(world: &World) -> HashMap<(String, String), NodeId> {
 }
 
 pub fn members(world: &World) -> BTreeSet<(String, ProfileId)> {
-    own(world, &schema::SEGMENT_MEMBER).map(|row| (text(&row, 1), ProfileId(NodeId(int(&row, 2))))).collect()
+    let definitions = world.definitions();
+    let all = views::memberships(&mut *world.reader(), &world.access()).expect("profiles can be read");
+    let name = |number| definitions.segment_name(number).map_or_else(|| format!("number {number}"), |n| n.to_string());
+    all.into_iter().map(|(number, profile)| (name(number), profile)).collect()
 }
 
 fn statements(world: &World) -> BTreeMap<(i64, i64), Statement> {

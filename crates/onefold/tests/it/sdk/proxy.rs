@@ -49,7 +49,7 @@ fn serve(mut stream: TcpStream, server: &str, faults: &Faults) {
         let Some((name, value)) = line.split_once(": ") else { break };
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.parse().unwrap(),
-            "host" | "connection" => {}
+            "connection" => {}
             _ => headers.push((name.to_owned(), value.to_owned())),
         }
     }
