@@ -40,6 +40,11 @@ pub(super) fn a_put_replaces(store: &dyn StateStore) -> Result<(), Error> {
     assert_eq!(rows(store, &DIGEST)?.len(), 1);
     let by_due = Scan { index: Some("by_due"), ..all(&THING) };
     assert!(store.reader()?.scan(&by_due)?.is_empty(), "an index still has what was replaced");
+    // Where no indexed value changes, the others do.
+    let mut changed = thing(1, 2, "e");
+    changed[5] = Value::Bytes(vec![7]);
+    commit(store, |txn| txn.put(&THING, vec![changed.clone()]))?;
+    assert_eq!(rows(store, &THING)?, [thing(1, 1, "c"), changed]);
     Ok(())
 }
 
@@ -75,6 +80,9 @@ pub(super) fn a_reader_sees_one_moment(store: &dyn StateStore) -> Result<(), Err
     assert_eq!(reader.scan(&all(&THING))?, [thing(1, 1, "a")]);
     assert_eq!(reader.count(&RECEIPT, &[])?, 0);
     assert_eq!(store.reader()?.count(&RECEIPT, &[])?, 1);
+    if let Some(mut reader) = store.reader_at_once()? {
+        assert_eq!(reader.count(&RECEIPT, &[])?, 1);
+    }
     Ok(())
 }
 
