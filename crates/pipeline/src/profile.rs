@@ -163,7 +163,7 @@ impl Memberships {
     }
 }
 
-/// Version 1 of a profile's body: a version byte, then this by postcard.
+/// Version 2 of a profile's body: a version byte, then this by postcard.
 #[derive(Serialize, Deserialize)]
 struct Body {
     nodes: SmallVec<[NodeId; 4]>,
@@ -171,7 +171,7 @@ struct Body {
     segments: SmallVec<[(u32, Timestamp); 4]>,
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Profile {
     pub fn key(workspace: WorkspaceId, id: ProfileId) -> Row {
@@ -197,6 +197,11 @@ impl Profile {
         debug_assert_eq!(row.len(), schema::PROFILE.columns.len());
         let body: Body = match row[7].as_bytes()?.split_first() {
             Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(|e| Error::unreadable("a profile", e))?,
+            // Version 1 did not say since when a profile is in a segment; the log does.
+            Some((1, _)) => {
+                let cure = "an earlier Onefold wrote it; `onefold rebuild` makes it anew from the log";
+                return Err(Error::unreadable("a profile", cure));
+            }
             _ => return Err(Error::unreadable("a profile", "a newer Onefold wrote it; upgrade this one")),
         };
         Ok(Profile {

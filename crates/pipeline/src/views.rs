@@ -188,12 +188,14 @@ fn load(store: &mut dyn Reader, access: &Access, id: ProfileId) -> Result<Option
         return Ok(None);
     };
     let profile = Profile::from_row(&row)?;
-    let keys: Vec<Row> = profile.nodes.iter().map(|n| Node::key(access.workspace, *n)).collect();
-    let mut nodes = vec![];
-    for row in store.get(&schema::NODE, &keys)?.into_iter().flatten() {
-        nodes.push(Node::from_row(&row, store)?);
-    }
+    let nodes = nodes_of(store, access, &profile)?;
     Ok(Some((profile, nodes)))
+}
+
+fn nodes_of(store: &mut dyn Reader, access: &Access, profile: &Profile) -> Result<Vec<Node>, Error> {
+    let keys: Vec<Row> = profile.nodes.iter().map(|n| Node::key(access.workspace, *n)).collect();
+    let rows = store.get(&schema::NODE, &keys)?;
+    rows.iter().flatten().map(|row| Node::from_row(row, store)).collect()
 }
 
 fn joined<'a>(definitions: &Workspace, nodes: &'a [Node], at: Timestamp) -> Joined<'a> {
@@ -313,22 +315,16 @@ pub fn profiles(
     let after = after.map(|id| Profile::key(access.workspace, id));
     let rows = store.scan(&Scan { after, ..Scan::prefix(&schema::PROFILE, vec![workspace(access), PERSON], limit) })?;
     let mut members = vec![];
-    for row in rows {
-        members.extend(member(store, access, ProfileId(NodeId(row[2].as_int()?)), |p| Some(p.first_seen))?);
+    for row in &rows {
+        let profile = Profile::from_row(row)?;
+        members.push(member(store, access, &profile, profile.first_seen)?);
     }
     Ok(members)
 }
 
-fn member(
-    store: &mut dyn Reader,
-    access: &Access,
-    id: ProfileId,
-    since: impl Fn(&Profile) -> Option<Timestamp>,
-) -> Result<Option<Member>, Error> {
-    let loaded = load(store, access, id)?;
-    Ok(loaded.and_then(|(profile, nodes)| {
-        Some(Member { id: id.to_string(), identifiers: identifiers(&nodes), since: since(&profile)?.to_string() })
-    }))
+fn member(store: &mut dyn Reader, access: &Access, profile: &Profile, since: Timestamp) -> Result<Member, Error> {
+    let nodes = nodes_of(store, access, profile)?;
+    Ok(Member { id: profile.id.to_string(), identifiers: identifiers(&nodes), since: since.to_string() })
 }
 
 /// The number of the segment of this name, where there is one.
@@ -356,12 +352,12 @@ pub fn members(
         let prefix = vec![workspace(access), PERSON];
         let rows = store.scan(&Scan { after, ..Scan::prefix(&schema::PROFILE, prefix, SCANNED_AT_ONCE) })?;
         for row in &rows {
-            let profile = Profile::from_row(row)?;
             if members.len() == limit {
                 return Ok(Some(members));
             }
-            if profile.segments.since(number).is_some() {
-                members.extend(member(store, access, profile.id, |p| p.segments.since(number))?);
+            let profile = Profile::from_row(row)?;
+            if let Some(since) = profile.segments.since(number) {
+                members.push(member(store, access, &profile, since)?);
             }
         }
         match rows.last() {

@@ -57,6 +57,7 @@ fn text(verb: Verb, table: &'static Table, generation: Generation) -> Rc<str> {
         let make = || match verb {
             Verb::Get => sql::get(Sqlite, table, generation).into(),
             Verb::Put => sql::put(Sqlite, table, generation).into(),
+            // Empty where there is no such statement.
             Verb::PutUnindexed => sql::put_unindexed(table, generation).unwrap_or_default().into(),
             Verb::Delete => sql::delete(Sqlite, table, generation).into(),
         };
