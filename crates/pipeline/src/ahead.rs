@@ -1,4 +1,4 @@
-//! What the next events touch, read beside those at work.
+//! What events touch is loaded at once; what the next ones touch, beside those at work.
 //!
 //! While a part of a micro-batch is applied, a second connection reads what the next part will ask for: identifiers,
 //! nodes and profiles that are not in memory. It sees the store as it was when the transaction began. That is what the
@@ -8,7 +8,7 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use onefold_model::{NodeId, ProfileId, WorkspaceId};
-use onefold_state::{Reader, Row, schema};
+use onefold_state::{Reader, Row, Txn, schema};
 use rustc_hash::FxHashSet;
 
 use crate::{
@@ -32,6 +32,10 @@ impl Wanted {
     pub fn of(workspace: WorkspaceId) -> Wanted {
         Wanted { workspace, identifiers: vec![], nodes: vec![], profiles: vec![] }
     }
+
+    fn is_empty(&self) -> bool {
+        self.identifiers.is_empty() && self.nodes.is_empty() && self.profiles.is_empty()
+    }
 }
 
 /// What was found.
@@ -42,7 +46,7 @@ pub(crate) struct Found {
     profiles: Vec<Profile>,
 }
 
-/// Nodes and profiles that the transaction at work has removed: the store that is read ahead still has them.
+/// Nodes and profiles that the transaction at work has removed: what is read may still have them.
 #[derive(Debug, Default)]
 pub(crate) struct Gone {
     pub nodes: FxHashSet<NodeId>,
@@ -129,28 +133,41 @@ fn read_nodes(store: &mut dyn Reader, workspace: WorkspaceId, mut wanted: Vec<No
 }
 
 impl Partition {
-    /// Of what events ask for what is not in memory.
-    pub(crate) fn missing(&self, asked: Vec<Wanted>) -> Vec<Wanted> {
-        let missing = |mut wanted: Wanted| {
+    /// Of what is asked for, and what follows from it, what is not in memory; the rest counts as used.
+    pub(crate) fn missing(&mut self, asked: Vec<Wanted>) -> Vec<Wanted> {
+        let Partition { nodes: kept, profiles: whole, .. } = self;
+        let missing = |wanted: Wanted| {
+            let Wanted { workspace, identifiers, nodes: asked, mut profiles } = wanted;
             let mut nodes = vec![];
-            for id in std::mem::take(&mut wanted.nodes) {
-                let Some(node) = self.nodes.peek(&id) else {
+            for id in asked {
+                if kept.touch(&id, Node::size_bytes) {
+                    profiles.extend(kept.peek(&id).map(|node| node.profile));
+                } else {
                     nodes.push(id);
-                    continue;
-                };
-                match self.profiles.peek(&node.profile) {
-                    Some(profile) => nodes.extend(profile.nodes.iter().filter(|id| self.nodes.peek(id).is_none())),
-                    None => wanted.profiles.push(node.profile),
                 }
             }
-            wanted.nodes = nodes;
-            wanted
+            profiles.sort_unstable();
+            profiles.dedup();
+            profiles.retain(|id| {
+                let here = whole.touch(id, Profile::size_bytes);
+                let own = whole.peek(id).into_iter().flat_map(|profile| &profile.nodes);
+                nodes.extend(own.filter(|node| !kept.touch(node, Node::size_bytes)));
+                !here
+            });
+            Wanted { workspace, identifiers, nodes, profiles }
         };
-        asked.into_iter().map(missing).collect()
+        asked.into_iter().map(missing).filter(|wanted| !wanted.is_empty()).collect()
     }
 
-    /// Takes what was read ahead into memory, but for what is there already, and may be newer, or has gone.
-    pub(crate) fn take_ahead(&mut self, found: Found) {
+    /// Loads what is wanted and not in memory, by the transaction itself.
+    pub(crate) fn load_wanted(&mut self, txn: &mut dyn Txn, asked: Vec<Wanted>) -> Result<(), Error> {
+        let found = read(txn, self.missing(asked))?;
+        self.take(found);
+        Ok(())
+    }
+
+    /// Takes what was read into memory, but for what is there already, and may be newer, or has gone.
+    pub(crate) fn take(&mut self, found: Found) {
         for (key, node) in found.identifiers {
             if self.identifiers.peek(&key).is_none() {
                 self.identifiers.insert(key, node, 32);

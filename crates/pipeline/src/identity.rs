@@ -116,6 +116,7 @@ impl Partition {
         let (id, bytes) = (profile.id, profile.size_bytes());
         self.effects.tally(profile.workspace, "profiles", 1);
         self.effects.profiles.insert(id, profile.workspace);
+        self.gone.profiles.remove(&id);
         self.profiles.insert(id, profile, bytes);
     }
 

@@ -10,7 +10,7 @@ use onefold_model::{
     event::EventRecord,
     identity,
 };
-use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
+use onefold_state::{Reader, Scan, Txn, Value, schema};
 use rayon::prelude::*;
 use std::{collections::hash_map::Entry, sync::Arc};
 
@@ -232,7 +232,7 @@ impl Partition {
                 let Some(items) = std::mem::replace(&mut next, parts.next()) else { break };
                 if let Some(ahead) = &mut ahead {
                     if let Some(found) = ahead.take()?.filter(|_| self.trims == 0) {
-                        self.take_ahead(found);
+                        self.take(found);
                     }
                     if let Some(next) = next.as_deref().filter(|_| self.trims == 0) {
                         let asked = self.asked_by(next);
@@ -316,16 +316,8 @@ impl Partition {
 
     /// Loads at once whatever the events touch.
     fn load_touched(&mut self, txn: &mut dyn Txn, items: &[Item<'_>]) -> Result<(), Error> {
-        for Wanted { workspace, identifiers, mut nodes, .. } in self.asked_by(items) {
-            let (keys, rows): (Vec<u128>, Vec<Row>) = identifiers.into_iter().unzip();
-            for (key, row) in keys.into_iter().zip(txn.get(&schema::IDENTIFIER, &rows)?) {
-                let node = row.map(|row| row[4].as_int()).transpose()?.map(NodeId);
-                self.identifiers.insert(key, node, 32);
-                nodes.extend(node);
-            }
-            self.load_nodes(txn, workspace, &nodes)?;
-        }
-        Ok(())
+        let asked = self.asked_by(items);
+        self.load_wanted(txn, asked)
     }
 
     /// The node of an identifier in its normal form, if there is one.
@@ -354,12 +346,7 @@ impl Partition {
         workspace: WorkspaceId,
         wanted: &[NodeId],
     ) -> Result<(), Error> {
-        self.fetch_nodes(txn, workspace, wanted)?;
-        let mut profiles: Vec<ProfileId> =
-            wanted.iter().filter_map(|n| self.nodes.peek(n)).map(|n| n.profile).collect();
-        profiles.sort_unstable();
-        profiles.dedup();
-        self.load_profiles(txn, workspace, &profiles)
+        self.load_wanted(txn, vec![Wanted { nodes: wanted.to_vec(), ..Wanted::of(workspace) }])
     }
 
     /// Loads these profiles and all their nodes.
@@ -369,33 +356,7 @@ impl Partition {
         workspace: WorkspaceId,
         wanted: &[ProfileId],
     ) -> Result<(), Error> {
-        let mut missing: Vec<ProfileId> =
-            wanted.iter().copied().filter(|p| !self.profiles.touch(p, Profile::size_bytes)).collect();
-        // One that changed and is not here has gone; its row may not be deleted yet.
-        missing.retain(|id| !self.effects.profiles.contains_key(id));
-        let keys: Vec<Row> = missing.iter().map(|id| Profile::key(workspace, *id)).collect();
-        for row in txn.get(&schema::PROFILE, &keys)?.into_iter().flatten() {
-            let profile = Profile::from_row(&row)?;
-            let bytes = profile.size_bytes();
-            self.profiles.insert(profile.id, profile, bytes);
-        }
-        let nodes: Vec<NodeId> =
-            wanted.iter().filter_map(|p| self.profiles.peek(p)).flat_map(|p| p.nodes.iter().copied()).collect();
-        self.fetch_nodes(txn, workspace, &nodes)
-    }
-
-    fn fetch_nodes(&mut self, txn: &mut dyn Txn, workspace: WorkspaceId, wanted: &[NodeId]) -> Result<(), Error> {
-        let mut missing: Vec<NodeId> =
-            wanted.iter().copied().filter(|n| !self.nodes.touch(n, Node::size_bytes)).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        let keys: Vec<Row> = missing.iter().map(|id| Node::key(workspace, *id)).collect();
-        for row in txn.get(&schema::NODE, &keys)?.into_iter().flatten() {
-            let node = Node::from_row(&row, txn)?;
-            let bytes = node.size_bytes();
-            self.nodes.insert(node.id, node, bytes);
-        }
-        Ok(())
+        self.load_wanted(txn, vec![Wanted { profiles: wanted.to_vec(), ..Wanted::of(workspace) }])
     }
 
     /// Moves engine time on to `at`, if that is later; what is due before fires first.
