@@ -198,10 +198,7 @@ impl Profile {
         let body: Body = match row[7].as_bytes()?.split_first() {
             Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(|e| Error::unreadable("a profile", e))?,
             // Version 1 did not say since when a profile is in a segment; the log does.
-            Some((1, _)) => {
-                let cure = "an earlier Onefold wrote it; `onefold rebuild` makes it anew from the log";
-                return Err(Error::unreadable("a profile", cure));
-            }
+            Some((1, _)) => return Err(Error::unreadable("a profile", "an earlier Onefold wrote it")),
             _ => return Err(Error::unreadable("a profile", "a newer Onefold wrote it; upgrade this one")),
         };
         Ok(Profile {

@@ -18,13 +18,17 @@ use crate::{
 pub(crate) struct Migration {
     /// The schema's number afterwards: 1, 2, …
     pub version: i64,
-    /// Statements that both databases understand, on kept tables; what they leave lacking is added afterwards. Derived
+    /// Statements that both databases understand, on kept tables and old views; what they leave lacking is added afterwards. Derived
     /// tables are not migrated but rebuilt.
     pub statements: &'static [&'static str],
 }
 
 /// All of them, in order. The first is the schema itself, "everything that is declared".
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration { version: 1, statements: &[] }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, statements: &[] },
+    // The table is no more: its view would be left without one by the next rebuild.
+    Migration { version: 2, statements: &["DROP VIEW IF EXISTS segment_member"] },
+];
 
 /// The store's own numbers: schema version, current generation, generation under construction.
 pub(crate) static META: Table = Table {
