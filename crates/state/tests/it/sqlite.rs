@@ -107,14 +107,17 @@ fn a_newer_or_damaged_file_is_refused_with_a_cure() {
     let folder = tempfile::tempdir().unwrap();
     let newer = folder.path().join("newer.db");
     drop(open(&newer));
-    rusqlite::Connection::open(&newer)
-        .unwrap()
-        .execute("UPDATE meta SET value = 99 WHERE key = 'version'", [])
-        .unwrap();
+    let db = rusqlite::Connection::open(&newer).unwrap();
+    let version = "UPDATE meta SET value = value + 7 WHERE key = 'version' RETURNING value";
+    let version: i64 = db.query_row(version, [], |row| row.get(0)).unwrap();
+    drop(db);
     assert_eq!(
         refusal(&newer),
-        "open the state: it was written by a newer version (schema 99, and this one knows up to 1). \
-         Run that version or a later one, or restore a backup made before the upgrade"
+        format!(
+            "open the state: it was written by a newer version (schema {version}, and this one knows up to {}). \
+             Run that version or a later one, or restore a backup made before the upgrade",
+            version - 7
+        )
     );
 
     let foreign = folder.path().join("foreign.db");
