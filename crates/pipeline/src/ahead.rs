@@ -42,8 +42,8 @@ impl Wanted {
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     identifiers: Vec<(u128, Option<NodeId>)>,
-    nodes: Vec<Node>,
-    profiles: Vec<Profile>,
+    nodes: Vec<Box<Node>>,
+    profiles: Vec<Box<Profile>>,
 }
 
 /// Nodes and profiles that the transaction at work has removed: what is read may still have them.
@@ -114,7 +114,7 @@ fn read(store: &mut dyn Reader, wanted: Vec<Wanted>) -> Result<Found, Error> {
         let keys: Vec<Row> = profiles.iter().map(|id| Profile::key(workspace, *id)).collect();
         let mut others = vec![];
         for row in store.get(&schema::PROFILE, &keys)?.into_iter().flatten() {
-            let profile = Profile::from_row(&row)?;
+            let profile = Box::new(Profile::from_row(&row)?);
             others.extend(profile.nodes.iter().copied().filter(|node| !here.contains(node)));
             found.profiles.push(profile);
         }
@@ -124,12 +124,16 @@ fn read(store: &mut dyn Reader, wanted: Vec<Wanted>) -> Result<Found, Error> {
     Ok(found)
 }
 
-fn read_nodes(store: &mut dyn Reader, workspace: WorkspaceId, mut wanted: Vec<NodeId>) -> Result<Vec<Node>, Error> {
+fn read_nodes(
+    store: &mut dyn Reader,
+    workspace: WorkspaceId,
+    mut wanted: Vec<NodeId>,
+) -> Result<Vec<Box<Node>>, Error> {
     wanted.sort_unstable();
     wanted.dedup();
     let keys: Vec<Row> = wanted.iter().map(|id| Node::key(workspace, *id)).collect();
     let rows = store.get(&schema::NODE, &keys)?;
-    rows.iter().flatten().map(|row| Node::from_row(row, store)).collect()
+    rows.iter().flatten().map(|row| Ok(Box::new(Node::from_row(row, store)?))).collect()
 }
 
 impl Partition {
@@ -140,7 +144,7 @@ impl Partition {
             let Wanted { workspace, identifiers, nodes: asked, mut profiles } = wanted;
             let mut nodes = vec![];
             for id in asked {
-                if kept.touch(&id, Node::size_bytes) {
+                if kept.touch(&id) {
                     profiles.extend(kept.peek(&id).map(|node| node.profile));
                 } else {
                     nodes.push(id);
@@ -149,9 +153,9 @@ impl Partition {
             profiles.sort_unstable();
             profiles.dedup();
             profiles.retain(|id| {
-                let here = whole.touch(id, Profile::size_bytes);
+                let here = whole.touch(id);
                 let own = whole.peek(id).into_iter().flat_map(|profile| &profile.nodes);
-                nodes.extend(own.filter(|node| !kept.touch(node, Node::size_bytes)));
+                nodes.extend(own.filter(|node| !kept.touch(node)));
                 !here
             });
             Wanted { workspace, identifiers, nodes, profiles }
@@ -170,19 +174,17 @@ impl Partition {
     pub(crate) fn take(&mut self, found: Found) {
         for (key, node) in found.identifiers {
             if self.identifiers.peek(&key).is_none() {
-                self.identifiers.insert(key, node, 32);
+                self.identifiers.insert(key, node);
             }
         }
         for node in found.nodes {
             if self.nodes.peek(&node.id).is_none() && !self.gone.nodes.contains(&node.id) {
-                let bytes = node.size_bytes();
-                self.nodes.insert(node.id, node, bytes);
+                self.nodes.insert(node.id, node);
             }
         }
         for profile in found.profiles {
             if self.profiles.peek(&profile.id).is_none() && !self.gone.profiles.contains(&profile.id) {
-                let bytes = profile.size_bytes();
-                self.profiles.insert(profile.id, profile, bytes);
+                self.profiles.insert(profile.id, profile);
             }
         }
     }

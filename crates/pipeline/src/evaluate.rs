@@ -17,7 +17,7 @@ impl Partition {
     /// The profile's facts as of `at`.
     pub(crate) fn joined(&self, profile: &Profile, at: Timestamp) -> Joined<'_> {
         let unstated = self.workspaces.get(&profile.workspace).map(|w| w.unstated).unwrap_or_default();
-        Joined { nodes: profile.nodes.iter().filter_map(|n| self.nodes.peek(n)).collect(), unstated, at }
+        Joined { nodes: profile.nodes.iter().filter_map(|n| self.node(n)).collect(), unstated, at }
     }
 
     /// Decides the segments that what changed may have changed.

@@ -87,8 +87,7 @@ impl Partition {
     /// A profile that an event named and that got none has its segments and its end decided as well.
     fn begin_expiry(&mut self, workspace: WorkspaceId, node: NodeId, offset: u64) {
         let Some(profile) = self.nodes.peek(&node).map(|node| node.profile) else { return };
-        let untouched = |p: &crate::profile::Profile| p.events == 0 && p.due == Timestamp::MAX;
-        if self.profiles.peek(&profile).is_some_and(untouched) {
+        if self.profiles.peek(&profile).is_some_and(|p| p.events == 0 && p.due == Timestamp::MAX) {
             self.decide_all(workspace, profile, offset);
         }
     }

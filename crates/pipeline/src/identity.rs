@@ -94,9 +94,8 @@ impl Partition {
             Value::Int(id.0),
         ];
         self.effects.put(&schema::IDENTIFIER, row);
-        self.identifiers.insert(key, Some(id), 32);
-        let bytes = node.size_bytes();
-        self.nodes.insert(id, node, bytes);
+        self.identifiers.insert(key, Some(id));
+        self.nodes.insert(id, Box::new(node));
         self.effects.nodes.insert(id);
         self.add_profile(Profile {
             workspace,
@@ -113,11 +112,11 @@ impl Partition {
     }
 
     fn add_profile(&mut self, profile: Profile) {
-        let (id, bytes) = (profile.id, profile.size_bytes());
+        let id = profile.id;
         self.effects.tally(profile.workspace, "profiles", 1);
         self.effects.profiles.insert(id, profile.workspace);
         self.gone.profiles.remove(&id);
-        self.profiles.insert(id, profile, bytes);
+        self.profiles.insert(id, Box::new(profile));
     }
 
     /// Records that `nodes` were named together, if that is new, and joins what the rules let it join. Says whether the
@@ -285,7 +284,7 @@ impl Partition {
     }
 
     /// A profile ends at `at`: it leaves its segments.
-    fn remove_profile(&mut self, id: ProfileId, at: Timestamp, offset: u64) -> Option<Profile> {
+    fn remove_profile(&mut self, id: ProfileId, at: Timestamp, offset: u64) -> Option<Box<Profile>> {
         let (workspace, segments) = self.profiles.peek(&id).map(|p| (p.workspace, p.segments.clone()))?;
         for (number, _) in segments.iter() {
             self.change_membership(workspace, id, number, false, at, offset);
@@ -333,7 +332,7 @@ impl Partition {
             statements.insert(place, statement);
         }
         let history = self.rules_history(txn, workspace)?;
-        let present: Vec<&Node> = ordered.iter().filter_map(|n| self.nodes.peek(n)).collect();
+        let present: Vec<&Node> = ordered.iter().filter_map(|n| self.node(n)).collect();
         let facts: Vec<NodeFacts> = present.iter().map(|n| facts_of(n, &history[0].1)).collect();
         let before: FxHashMap<NodeId, ProfileId> = present.iter().map(|n| (n.id, n.profile)).collect();
         let under =
@@ -375,7 +374,7 @@ impl Partition {
                     self.effects.nodes.insert(node.id);
                 }
             }
-            let members: Vec<&Node> = nodes.iter().filter_map(|n| self.nodes.peek(n)).collect();
+            let members: Vec<&Node> = nodes.iter().filter_map(|n| self.node(n)).collect();
             let whole = Profile {
                 workspace,
                 id: *id,
@@ -388,8 +387,7 @@ impl Partition {
                 events: members.iter().map(|n| n.events).sum(),
             };
             if self.profiles.peek(id).is_some() {
-                let bytes = whole.size_bytes();
-                self.profiles.insert(*id, whole, bytes);
+                self.profiles.insert(*id, Box::new(whole));
                 self.effects.profiles.insert(*id, workspace);
             } else {
                 self.add_profile(whole);
@@ -535,7 +533,7 @@ impl Partition {
         txn.delete(&schema::NODE, std::slice::from_ref(&own))?;
         let identifier = vec![own[0].clone(), PERSON, Value::Text(node.kind.clone()), Value::Text(node.value.clone())];
         txn.delete(&schema::IDENTIFIER, &[identifier])?;
-        self.identifiers.insert(identifier_key(workspace, &node.kind, &node.value), None, 32);
+        self.identifiers.insert(identifier_key(workspace, &node.kind, &node.value), None);
         for table in [&schema::EVENT_PAGE, &schema::SERIES_CHUNK] {
             txn.delete_prefix(table, &own)?;
         }

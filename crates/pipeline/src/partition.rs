@@ -66,6 +66,10 @@ impl Default for Settings {
 /// Nodes of which a core encodes at least so many: fewer are done sooner by one.
 const PARALLEL_MIN: usize = 128;
 
+/// Rows that are made before they are handed to the transaction: all of them at once would not stay in the processor's
+/// cache.
+const ROWS_AT_ONCE: usize = 2000;
+
 /// Timers that fire before what they made is handed to the transaction.
 const TIMERS_AT_ONCE: usize = 5000;
 
@@ -79,8 +83,8 @@ pub struct Partition {
     pub(crate) settings: Settings,
     pub(crate) workspaces: FxHashMap<WorkspaceId, Workspace>,
     pub(crate) registries: FxHashMap<WorkspaceId, Registry>,
-    pub(crate) nodes: Cache<NodeId, Node>,
-    pub(crate) profiles: Cache<ProfileId, Profile>,
+    pub(crate) nodes: Cache<NodeId, Box<Node>>,
+    pub(crate) profiles: Cache<ProfileId, Box<Profile>>,
     /// From an identifier to its node; `None`: it is known that there is none.
     pub(crate) identifiers: Cache<u128, Option<NodeId>>,
     pub(crate) dedupe: Dedupe,
@@ -107,14 +111,13 @@ impl Partition {
             None => (0, Timestamp::MIN, Jobs::default()),
             Some(row) => (row[1].as_int()? as u64, Timestamp(row[2].as_int()?), Jobs::decode(row[3].as_bytes()?)?),
         };
-        let third = settings.cache_bytes_max / 8;
         Ok(Partition {
             number,
             workspaces: FxHashMap::default(),
             registries: FxHashMap::default(),
-            nodes: Cache::new(settings.cache_bytes_max - 2 * third),
-            profiles: Cache::new(third),
-            identifiers: Cache::new(third),
+            nodes: Cache::default(),
+            profiles: Cache::default(),
+            identifiers: Cache::default(),
             dedupe: Dedupe::load(store, number, settings.dedupe_days)?,
             timers: Timers::load(store, number, partitions)?,
             jobs,
@@ -128,9 +131,9 @@ impl Partition {
         })
     }
 
-    /// Applies records that follow each other, the first at [`next_offset`](Self::next_offset), and writes what they
-    /// change to `txn`; gives how many. It stops before one that must wait for a scan. After an error the partition must
-    /// be loaded anew.
+    /// Applies records that follow each other, the first at [`next_offset`](Self::next_offset); gives how many. It stops
+    /// before one that must wait for a scan. What they change is written by [`finish`](Self::finish). After an error the
+    /// partition must be loaded anew.
     ///
     /// `ahead` sees the store as it was when the transaction began, and is used to read what the later records touch
     /// while the earlier ones are applied.
@@ -167,8 +170,13 @@ impl Partition {
                 txn.put(&schema::SEGMENT_CHANGE, vec![key.into_iter().chain([body]).collect()])?;
             }
         }
-        self.finish(txn)?;
         Ok(applied)
+    }
+
+    /// Whether there is no room in memory for what further records touch.
+    pub(crate) fn is_full(&self) -> bool {
+        let bytes = self.nodes.bytes() + self.profiles.bytes() + self.identifiers.bytes();
+        bytes > self.settings.cache_bytes_max / 2
     }
 
     /// Writes all that is decided, and where the partition stands.
@@ -187,9 +195,11 @@ impl Partition {
     }
 
     fn trim(&mut self) {
-        self.nodes.trim();
-        self.profiles.trim();
-        self.identifiers.trim();
+        if self.is_full() {
+            self.nodes.turn();
+            self.profiles.turn();
+            self.identifiers.turn();
+        }
     }
 
     fn apply_run<'a>(
@@ -298,7 +308,7 @@ impl Partition {
                 if !asked.insert(key) {
                     continue;
                 }
-                if self.identifiers.touch(&key, |_| 32) {
+                if self.identifiers.touch(&key) {
                     wanted.nodes.extend(self.identifiers.peek(&key).copied().flatten());
                     continue;
                 }
@@ -320,6 +330,11 @@ impl Partition {
         self.load_wanted(txn, asked)
     }
 
+    /// A node that is in memory.
+    pub(crate) fn node(&self, id: &NodeId) -> Option<&Node> {
+        self.nodes.peek(id).map(|node| &**node)
+    }
+
     /// The node of an identifier in its normal form, if there is one.
     pub(crate) fn find(
         &mut self,
@@ -335,7 +350,7 @@ impl Partition {
         let row = vec![Value::Int(workspace.0.into()), PERSON, Value::Text(kind.into()), Value::Text(value.into())];
         let row = txn.get(&schema::IDENTIFIER, &[row])?.pop().flatten();
         let node = row.map(|row| row[4].as_int()).transpose()?.map(NodeId);
-        self.identifiers.insert(key, node, 32);
+        self.identifiers.insert(key, node);
         Ok(node)
     }
 
@@ -412,16 +427,24 @@ impl Partition {
                 write_chunks(txn, node)?;
             }
         }
-        let changed: Vec<&Node> = changed.iter().filter_map(|id| self.nodes.peek(id)).collect();
-        txn.put(&schema::NODE, changed.par_iter().with_min_len(PARALLEL_MIN).map(|node| node.to_row()).collect())?;
-        let (mut rows, mut gone) = (vec![], vec![]);
-        for (id, workspace) in std::mem::take(&mut self.effects.profiles) {
-            match self.profiles.peek(&id) {
-                Some(profile) => rows.push(profile.to_row()),
-                None => gone.push(Profile::key(workspace, id)),
-            }
+        for part in changed.chunks(ROWS_AT_ONCE) {
+            let part: Vec<&Node> = part.iter().filter_map(|id| self.node(id)).collect();
+            txn.put(&schema::NODE, part.par_iter().with_min_len(PARALLEL_MIN).map(|node| node.to_row()).collect())?;
         }
-        txn.put(&schema::PROFILE, rows)?;
+        let mut changed: Vec<(ProfileId, WorkspaceId)> =
+            std::mem::take(&mut self.effects.profiles).into_iter().collect();
+        changed.sort_unstable();
+        let mut gone = vec![];
+        for part in changed.chunks(ROWS_AT_ONCE) {
+            let mut rows = Vec::with_capacity(part.len());
+            for (id, workspace) in part {
+                match self.profiles.peek(id) {
+                    Some(profile) => rows.push(profile.to_row()),
+                    None => gone.push(Profile::key(*workspace, *id)),
+                }
+            }
+            txn.put(&schema::PROFILE, rows)?;
+        }
         txn.delete(&schema::PROFILE, &gone)?;
         Ok(())
     }

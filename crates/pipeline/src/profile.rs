@@ -10,7 +10,7 @@ use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::Error;
+use crate::{Error, cache::Held};
 
 /// The entity column of people.
 pub const PERSON: Value = Value::Int(0);
@@ -79,9 +79,17 @@ impl Node {
             partial: partial.map_err(|e| Error::unreadable("a node", e))?,
         })
     }
+}
 
-    pub fn size_bytes(&self) -> usize {
-        200 + self.kind.len() + self.value.len() + self.partial.size_bytes()
+impl Held for Box<Node> {
+    fn heap_bytes(&self) -> usize {
+        size_of::<Node>() + self.kind.capacity() + self.value.capacity() + self.partial.heap_bytes()
+    }
+}
+
+impl Held for Option<NodeId> {
+    fn heap_bytes(&self) -> usize {
+        0
     }
 }
 
@@ -213,9 +221,15 @@ impl Profile {
             events: row[6].as_int()? as u64,
         })
     }
+}
 
-    pub fn size_bytes(&self) -> usize {
-        160 + 8 * self.nodes.len() + 16 * self.apart.len() + 16 * self.segments.0.len()
+impl Held for Box<Profile> {
+    fn heap_bytes(&self) -> usize {
+        fn spilled<T>(items: &SmallVec<[T; 4]>) -> usize {
+            if items.spilled() { items.capacity() * size_of::<T>() } else { 0 }
+        }
+        let apart = self.apart.capacity() * size_of::<(NodeId, NodeId)>();
+        size_of::<Profile>() + spilled(&self.nodes) + spilled(&self.segments.0) + apart
     }
 }
 

@@ -1,6 +1,7 @@
 //! The thread of a partition: read, decide, commit, then act.
 
 use std::{
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -8,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use onefold_log::{Batch, EventLog, Kind, Record};
+use onefold_log::{Batch, Block, EventLog, Kind, Record};
 use onefold_model::{
     Clock, Timestamp,
     access::Caller,
@@ -121,6 +122,20 @@ impl Drop for Pipeline {
 /// The most that a commit waits for company, in milliseconds; and the records that are waited for no longer.
 const COMPANY_MS: u64 = 5;
 const BACKLOG: u64 = 2000;
+
+/// Parts of the log, each of [`Settings::batch_bytes_max`], that one transaction takes: some seconds of work.
+const PARTS_MAX: usize = 4;
+
+/// Of what was read, the records in `wanted`, as many as have so many bytes; one at least.
+fn next_records(blocks: &[Block], wanted: Range<u64>, bytes_max: usize) -> Vec<Record<'_>> {
+    let mut bytes = 0;
+    let fits = |record: &Record<'_>| {
+        let before = bytes;
+        bytes += record.payload.len();
+        before == 0 || bytes <= bytes_max
+    };
+    blocks.iter().flat_map(Block::records).filter(|r| wanted.contains(&r.offset)).take_while(fits).collect()
+}
 
 /// The work of a partition's thread, a step at a time; the simulation takes the steps itself.
 pub struct Worker {
@@ -310,10 +325,14 @@ impl Worker {
         Ok(())
     }
 
-    /// Applies what the log has next before `until`; says whether there was anything.
+    /// Applies what the log has next before `until`, in one transaction; says whether there was anything.
+    ///
+    /// A transaction takes what waits when it begins, read a part at a time, while there is room in memory: the more it
+    /// has, the fewer times it changes a page of the store.
     pub(crate) fn apply_next(&mut self, until: u64) -> Result<bool, Error> {
         self.last_records = 0;
-        if self.log.end(self.number)?.min(until) <= self.partition.next_offset {
+        let until = self.log.end(self.number)?.min(until);
+        if until <= self.partition.next_offset {
             return Ok(false);
         }
         let start = self.log.start(self.number)?;
@@ -321,28 +340,36 @@ impl Worker {
             tracing::warn!(from = self.partition.next_offset, to = start, "the log was trimmed before it was applied");
             self.partition.next_offset = start;
         }
-        let next = self.partition.next_offset;
-        let blocks = self.log.read(self.number, next, self.settings.batch_bytes_max)?;
-        let mut bytes = 0;
-        let mut fits = |record: &Record<'_>| {
-            let before = bytes;
-            bytes += record.payload.len();
-            before == 0 || bytes <= self.settings.batch_bytes_max
+        let (log, number, bytes_max) = (self.log.clone(), self.number, self.settings.batch_bytes_max);
+        let mut blocks = log.read(number, self.partition.next_offset, bytes_max)?;
+        let Some(first) = next_records(&blocks, self.partition.next_offset..until, bytes_max).first().copied() else {
+            return Ok(false);
         };
-        let new = blocks.iter().flat_map(|block| block.records()).filter(|r| (next..until).contains(&r.offset));
-        let records: Vec<Record<'_>> = new.take_while(|record| fits(record)).collect();
-        let Some(first) = records.first() else { return Ok(false) };
-        if self.partition.must_wait(first) {
+        if self.partition.must_wait(&first) {
             self.scan()?;
             return Ok(true);
         }
-        let (store, ahead) =
-            (self.store.clone(), records.len() > self.settings.read_at_once && self.generation.is_none());
+        let (store, reads_ahead) = (self.store.clone(), self.generation.is_none());
+        let at_once = self.settings.read_at_once;
         self.last_records = self.transact(|partition, txn| {
-            // The transaction has begun: nobody commits until it ends.
-            let ahead = ahead.then(|| store.reader()).transpose()?;
-            partition.apply(txn, ahead, &records)
-        })? as u64;
+            let mut applied = 0;
+            for part in 1.. {
+                let records = next_records(&blocks, partition.next_offset..until, bytes_max);
+                // The transaction has begun: nobody commits until it ends.
+                let ahead = (reads_ahead && records.len() > at_once).then(|| store.reader()).transpose()?;
+                let done = partition.apply(txn, ahead, &records)?;
+                applied += done;
+                let at_end = done < records.len() || partition.next_offset >= until;
+                if at_end || part == PARTS_MAX || partition.is_full() {
+                    break;
+                }
+                // Damage further on is met by the step that begins there; what came before it is committed.
+                let Ok(more) = log.read(number, partition.next_offset, bytes_max) else { break };
+                blocks = more;
+            }
+            partition.finish(txn)?;
+            Ok(applied as u64)
+        })?;
         self.outbox += u64::from(!std::mem::take(&mut self.partition.effects.outbox).is_empty());
         Ok(true)
     }

@@ -85,6 +85,8 @@ impl Partial {
         let place = match self.series.binary_search_by_key(&metric, |(id, _)| *id) {
             Ok(place) => place,
             Err(place) => {
+                // Metrics come rarely, and nodes are many: no room is kept for more.
+                self.series.reserve_exact(1);
                 self.series.insert(place, (metric, Series::default()));
                 place
             }
@@ -148,7 +150,12 @@ impl Partial {
     pub fn link(&mut self, link: Link) {
         match self.links.binary_search_by(|other| other.after.cmp(&link.after)) {
             Ok(place) => self.links[place] = link,
-            Err(place) => self.links.insert(place, link),
+            Err(place) => {
+                if self.links.is_empty() {
+                    self.links.reserve_exact(1); // Most nodes have one.
+                }
+                self.links.insert(place, link);
+            }
         }
     }
 
@@ -223,11 +230,15 @@ impl Partial {
         })
     }
 
-    /// About how many bytes it takes in memory.
-    pub fn size_bytes(&self) -> usize {
-        let traits: usize = self.traits.iter().map(|(name, seen)| name.len() + 120 * seen.len()).sum();
-        let series: usize = self.series.iter().map(|(_, series)| series.size_bytes()).sum();
-        200 + traits + series + 96 * self.consents.len() + 48 * self.links.len() + 8 * self.recent.len()
+    /// About how many bytes it takes in memory beside this.
+    pub fn heap_bytes(&self) -> usize {
+        fn held<T>(items: &Vec<T>) -> usize {
+            items.capacity() * size_of::<T>()
+        }
+        let series: usize = self.series.iter().map(|(_, series)| series.heap_bytes()).sum();
+        let consents: usize = self.consents.iter().map(|row| row.purpose.len()).sum();
+        let lists = held(&self.series) + held(&self.consents) + held(&self.links) + held(&self.recent);
+        self.traits.heap_bytes() + series + consents + lists
     }
 }
 

@@ -31,8 +31,8 @@ const FEW: usize = 4;
 pub struct Series {
     /// Points before this instant are in `before`, those from it on are below; [`Timestamp::MIN`]: none was folded.
     pub folded: Timestamp,
-    /// The points that were folded away.
-    pub before: Aggregate,
+    /// The points that were folded away, where there are any.
+    before: Option<Box<Aggregate>>,
     /// Times of the points, ascending.
     pub times: Vec<Timestamp>,
     /// Amounts of the points, as many as there are times, or empty where the metric keeps none.
@@ -74,7 +74,7 @@ impl Default for Series {
     fn default() -> Self {
         Series {
             folded: Timestamp::MIN,
-            before: Aggregate::default(),
+            before: None,
             times: Vec::new(),
             amounts: Vec::new(),
             values: Vec::new(),
@@ -96,10 +96,18 @@ impl PartialEq for Series {
 
 impl Eq for Series {}
 
+/// What no point was folded into.
+static NOTHING: Aggregate = Aggregate { count: 0, sum: Decimal::ZERO, range: None, span: None, edges: None };
+
 impl Series {
+    /// The points that were folded away.
+    pub fn before(&self) -> &Aggregate {
+        self.before.as_deref().unwrap_or(&NOTHING)
+    }
+
     /// Whether nothing was ever added.
     pub fn is_empty(&self) -> bool {
-        self.times.is_empty() && self.before.count == 0
+        self.times.is_empty() && self.before.is_none()
     }
 
     /// Adds a point: in constant time where it is the newest, else by moving the newer ones. A point older than
@@ -108,7 +116,7 @@ impl Series {
     /// dropped.
     pub fn insert(&mut self, point: Point) {
         if point.at < self.folded {
-            self.before.add(point.at, point.amount, point.value);
+            self.before.get_or_insert_default().add(point.at, point.amount, point.value);
             return;
         }
         let index = self.place_of(&point);
@@ -139,7 +147,7 @@ impl Series {
         let mut places = Vec::with_capacity(points.len());
         points.retain_mut(|point| {
             if point.at < self.folded {
-                self.before.add(point.at, point.amount, point.value.take());
+                self.before.get_or_insert_default().add(point.at, point.amount, point.value.take());
                 return false;
             }
             places.push(self.place_of(point));
@@ -176,8 +184,9 @@ impl Series {
         }
         let mut amounts = self.amounts.drain(..gone.min(self.amounts.len()));
         let mut values = self.values.drain(..gone.min(self.values.len()));
+        let before = self.before.get_or_insert_default();
         for at in self.times.drain(..gone) {
-            self.before.add(at, amounts.next(), values.next());
+            before.add(at, amounts.next(), values.next());
         }
         drop((amounts, values));
         if let Some(chunks) = &mut self.chunks {
@@ -228,19 +237,19 @@ impl Series {
         self.times.get(self.range_of(from, to))?.last().copied()
     }
 
-    /// Bytes that it takes in memory, itself included.
-    pub fn size_bytes(&self) -> usize {
+    /// About how many bytes it takes in memory beside this.
+    pub fn heap_bytes(&self) -> usize {
         let text = |value: &Value| match value {
             Value::Text(text) | Value::Json(text) => text.capacity(),
             _ => 0,
         };
-        size_of::<Self>()
-            + self.times.capacity() * size_of::<Timestamp>()
+        self.times.capacity() * size_of::<Timestamp>()
             + self.amounts.capacity() * size_of::<Decimal>()
             + self.values.capacity() * size_of::<Value>()
             + self.values.iter().map(text).sum::<usize>()
-            + self.before.edges.as_ref().map_or(0, |e| size_of::<(Value, Value)>() + text(&e.0) + text(&e.1))
-            + self.chunks.as_ref().map_or(0, |c| c.size_bytes())
+            + self.before.as_ref().map_or(0, |_| size_of::<Aggregate>())
+            + self.before().edges.as_ref().map_or(0, |e| size_of::<(Value, Value)>() + text(&e.0) + text(&e.1))
+            + self.chunks.as_ref().map_or(0, |c| c.heap_bytes())
     }
 
     /// Where a point belongs: behind those that are not greater.

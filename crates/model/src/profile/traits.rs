@@ -4,7 +4,7 @@
 //! A register keeps the [`HISTORY_MAX`] most recent different values, which is its history; keeping the newest of each
 //! value and the newest of those is the same in any order of arrival.
 
-use std::{collections::BTreeMap, hash::Hasher};
+use std::hash::Hasher;
 
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
@@ -60,7 +60,8 @@ impl Observed {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Traits {
-    registers: BTreeMap<Box<str>, Register>,
+    /// By name, ascending. Most nodes have few, for which a tree would take ten times the memory.
+    registers: Vec<(Box<str>, Register)>,
     /// Where there are [`NAMES_MAX`] names: the one that goes next. Found when it is asked for.
     #[serde(skip)]
     last: Option<(u64, Box<str>)>,
@@ -93,27 +94,34 @@ pub enum Noted {
 impl Traits {
     /// Takes a value. Says what that changed.
     pub fn observe(&mut self, name: &str, observed: Observed) -> Noted {
-        if let Some(register) = self.registers.get_mut(name) {
-            return observe(register, observed);
+        if let Ok(place) = self.place(name) {
+            return observe(&mut self.registers[place].1, observed);
         }
         let mut noted = Noted::Changed;
         if self.registers.len() >= NAMES_MAX {
-            let names = || self.registers.keys().map(|name| (hash(name), name.clone()));
+            let names = || self.registers.iter().map(|(name, _)| (hash(name), name.clone()));
             let Some(last) = self.last.take().or_else(|| names().max()) else { return Noted::Same };
             if (hash(name), name) > (last.0, &last.1) {
                 self.last = Some(last);
                 return Noted::Same;
             }
-            self.registers.remove(&last.1);
+            if let Ok(place) = self.place(&last.1) {
+                self.registers.remove(place);
+            }
             noted = Noted::InsteadOf(last.1);
         }
-        self.registers.insert(name.into(), SmallVec::from_buf([observed]));
+        let place = self.registers.partition_point(|(other, _)| **other < *name);
+        self.registers.insert(place, (name.into(), SmallVec::from_buf([observed])));
         noted
+    }
+
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.registers.binary_search_by(|(other, _)| (**other).cmp(name))
     }
 
     /// The observation of `name` that counts at this node.
     pub fn get(&self, name: &str) -> Option<&Observed> {
-        self.registers.get(name).and_then(|register| register.first())
+        self.place(name).ok().and_then(|place| self.registers[place].1.first())
     }
 
     /// Every name with its observations, the one that counts first.
@@ -129,6 +137,15 @@ impl Traits {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.registers.is_empty()
+    }
+
+    /// About how many bytes they take in memory beside this.
+    pub fn heap_bytes(&self) -> usize {
+        let spilled =
+            |register: &Register| if register.spilled() { register.capacity() * size_of::<Observed>() } else { 0 };
+        let said = |register: &Register| spilled(register) + register.iter().map(|o| bytes(&o.value)).sum::<usize>();
+        let each = self.registers.iter().map(|(name, register)| name.len() + said(register)).sum::<usize>();
+        self.registers.capacity() * size_of::<(Box<str>, Register)>() + each
     }
 }
 

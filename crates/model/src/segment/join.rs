@@ -23,7 +23,7 @@ impl<'a> Joined<'a> {
 
     /// How many points were folded away.
     pub(crate) fn folded(&self) -> u64 {
-        self.0.iter().map(|series| series.before.count).sum()
+        self.0.iter().map(|series| series.before().count).sum()
     }
 
     /// The time of the point number `i` in time order.
@@ -49,14 +49,14 @@ impl<'a> Joined<'a> {
 
     /// The first point of all, folded ones included.
     pub(crate) fn first(&self) -> Option<Timestamp> {
-        self.0.iter().filter_map(|s| s.before.span.map(|(first, _)| first).or(s.times.first().copied())).min()
+        self.0.iter().filter_map(|s| s.before().span.map(|(first, _)| first).or(s.times.first().copied())).min()
     }
 
     /// The last point before `now`, folded ones included.
     pub(crate) fn last(&self, now: Timestamp) -> Option<Timestamp> {
         let last = |series: &&Series| {
             let kept = rank(&series.times, now).checked_sub(1).and_then(|i| series.times.get(i).copied());
-            kept.or(series.before.span.map(|(_, last)| last))
+            kept.or(series.before().span.map(|(_, last)| last))
         };
         self.0.iter().filter_map(last).max()
     }
@@ -102,12 +102,12 @@ impl<'a> Joined<'a> {
 
     /// Sum of the amounts that were folded away.
     pub(crate) fn folded_sum(&self) -> Decimal {
-        self.0.iter().fold(Decimal::ZERO, |sum, series| add(sum, series.before.sum))
+        self.0.iter().fold(Decimal::ZERO, |sum, series| add(sum, series.before().sum))
     }
 
     /// Least and greatest of the amounts that were folded away, node by node.
     pub(crate) fn folded_ranges(&self) -> impl Iterator<Item = (Decimal, Decimal)> {
-        self.0.iter().filter_map(|series| series.before.range)
+        self.0.iter().filter_map(|series| series.before().range)
     }
 
     /// The points with their values in [from, to), node by node.
@@ -122,7 +122,7 @@ impl<'a> Joined<'a> {
     /// First and last of the points with values that were folded away, node by node.
     pub(crate) fn folded_edges(&self) -> impl Iterator<Item = [(Timestamp, &'a Value); 2]> {
         self.0.iter().filter_map(|series| {
-            let ((first, last), edges) = (series.before.span?, series.before.edges.as_ref()?);
+            let ((first, last), edges) = (series.before().span?, series.before().edges.as_ref()?);
             Some([(first, &edges.0), (last, &edges.1)])
         })
     }

@@ -161,11 +161,11 @@ pub(crate) fn value(
             series.amounts(from, to).chain(old).max().map(Value::Number)
         }
         Measured::FirstTime => {
-            let old = series.0.iter().filter(|_| folded).filter_map(|s| s.before.span.map(|(first, _)| first));
+            let old = series.0.iter().filter(|_| folded).filter_map(|s| s.before().span.map(|(first, _)| first));
             old.chain(first.filter(|at| *at < to)).min().map(time)
         }
         Measured::LastTime => {
-            let old = series.0.iter().filter(|_| folded).filter_map(|s| s.before.span.map(|(_, last)| last));
+            let old = series.0.iter().filter(|_| folded).filter_map(|s| s.before().span.map(|(_, last)| last));
             old.chain(series.0.iter().filter_map(|s| s.last(from, to))).max().map(time)
         }
         Measured::FirstValue => {

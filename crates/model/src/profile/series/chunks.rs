@@ -130,7 +130,7 @@ impl Chunks {
         self.removed.extend(self.list.drain(..dropped).map(|c| c.number));
     }
 
-    pub(super) fn size_bytes(&self) -> usize {
+    pub(super) fn heap_bytes(&self) -> usize {
         size_of::<Self>() + self.list.capacity() * size_of::<Chunk>() + self.removed.capacity() * size_of::<u32>()
     }
 }

@@ -36,11 +36,11 @@ impl Series {
 
 /// Appends what comes before the points; `cut` is the number of chunks and the next number, where there are chunks.
 pub(super) fn head(series: &Series, cut: Option<(usize, u32)>, out: &mut Vec<u8>) {
-    let folded = series.folded != Timestamp::MIN || series.before.count > 0;
+    let folded = series.folded != Timestamp::MIN || series.before.is_some();
     out.push(if folded { FOLDED } else { 0 } | if cut.is_some() { CHUNKED } else { 0 });
     if folded {
         put_signed(out, series.folded.0.into());
-        put_aggregate(out, &series.before);
+        put_aggregate(out, series.before());
     }
     if let Some((count, next)) = cut {
         put(out, count as u128);
@@ -57,7 +57,8 @@ pub(super) fn read_head(input: &mut &[u8]) -> Result<(Series, Option<(usize, u32
     }
     if flags & FOLDED != 0 {
         series.folded = take_time(input)?;
-        series.before = take_aggregate(input)?;
+        let before = take_aggregate(input)?;
+        series.before = (before.count > 0).then(|| Box::new(before));
     }
     if flags & CHUNKED != 0 {
         let count = take_len(input)?;
