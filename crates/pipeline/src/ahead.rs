@@ -5,6 +5,8 @@
 //! transaction would read, but for rows that it has changed itself; and what has changed is in memory, or is known to
 //! be gone. Only where memory was trimmed within the transaction is that not so: then nothing more is read ahead.
 
+#![expect(clippy::vec_box, reason = "boxed by the thread that reads, as memory holds them")]
+
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use onefold_model::{NodeId, ProfileId, WorkspaceId};
