@@ -1,0 +1,394 @@
+//! Whom a condition holds for.
+//!
+//! Each part is asked only of those who are still in question, the cheap ones first. Counts, sums, first and last events
+//! read the columns at the speed of memory. All else gathers the points of those in question and asks the program that
+//! decides live segments; so there is one meaning, and no second one to keep in step.
+
+use onefold_model::{
+    Timestamp, Value,
+    profile::{
+        Series,
+        computed::{ComputedMeasure, ComputedTrait},
+        series,
+    },
+    segment::{
+        Condition, EventMatch, Events, Facts, Keeps, Lookup, Measure, Metric, MetricId, Path, Program, Test, Window,
+    },
+};
+use rust_decimal::Decimal;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use crate::{
+    column::{Column, billionths},
+    index::{Index, Missing},
+    people::NOBODY,
+    set::Set,
+    wants::presence,
+};
+
+/// A question at an instant.
+#[derive(Clone, Copy)]
+pub(crate) struct Evaluation<'a> {
+    pub index: &'a Index,
+    pub lookup: &'a dyn Lookup,
+    pub now: Timestamp,
+}
+
+/// No column: no such event was ever seen, or the index does not keep it.
+fn missing(event: &EventMatch) -> Missing {
+    Missing(match &event.event {
+        Some(name) => format!("the events {name:?} with what their filter reads"),
+        None => "all events with what their filter reads".to_owned(),
+    })
+}
+
+impl<'a> Evaluation<'a> {
+    /// Of those `within`, for whom the condition holds.
+    pub fn holds(self, condition: &Condition, within: &Set) -> Result<Set, Missing> {
+        match condition {
+            Condition::All(of) => {
+                let mut parts: Vec<&Condition> = of.iter().collect();
+                parts.sort_by_key(|part| self.cost(part));
+                let mut left = within.clone();
+                for part in parts {
+                    // Also where nobody is left: what is missing is said in any case.
+                    left = self.holds(part, &left)?;
+                }
+                Ok(left)
+            }
+            Condition::Any(of) => {
+                let mut parts: Vec<&Condition> = of.iter().collect();
+                parts.sort_by_key(|part| self.cost(part));
+                let (mut found, mut rest) = (Set::new(self.index.people.capacity()), within.clone());
+                for part in parts {
+                    let more = self.holds(part, &rest)?;
+                    rest.drop_all(&more);
+                    found.add_all(&more);
+                }
+                Ok(found)
+            }
+            Condition::Not(of) => {
+                let mut others = within.clone();
+                others.drop_all(&self.holds(of, within)?);
+                Ok(others)
+            }
+            Condition::Segment(name) => match self.lookup.segment(name) {
+                Some(other) => self.holds(other, within),
+                None => Ok(Set::new(self.index.people.capacity())),
+            },
+            Condition::Trait { name, is } => {
+                let known = if is.is_relative() {
+                    // Dates are tested by the program, a value at a time.
+                    let (program, _) = self.program(condition);
+                    let passes = |value: Option<&Value>| {
+                        let facts = Gathered { name, value, series: &[] };
+                        program.as_ref().is_some_and(|program| program.evaluate(&facts, self.now).holds)
+                    };
+                    self.index.people.with_trait(name, within, passes)
+                } else {
+                    self.index.people.with_trait(name, within, |value| is.passes(value))
+                };
+                known.ok_or_else(|| Missing(format!("the trait {name}")))
+            }
+            Condition::Consent { purpose, channel } => {
+                let allowed = self.index.people.allowed(purpose, channel.as_deref());
+                let allowed = allowed.ok_or_else(|| Missing(format!("consent for {purpose}")))?;
+                let mut left = within.clone();
+                left.keep(allowed);
+                Ok(left)
+            }
+            Condition::Computed { name, is } => match self.lookup.computed(name).and_then(|c| as_events(c, is)) {
+                Some(events) => self.events(condition, &events, within),
+                None => self.gathered(condition, within),
+            },
+            Condition::Events(events) => self.events(condition, events, within),
+            Condition::Sequence(_) => self.gathered(condition, within),
+        }
+    }
+
+    /// About how many points it reads: the order in which parts are asked.
+    fn cost(self, condition: &Condition) -> usize {
+        match condition {
+            Condition::All(of) | Condition::Any(of) => of.iter().map(|part| self.cost(part)).sum(),
+            Condition::Not(of) => self.cost(of),
+            Condition::Segment(name) => self.lookup.segment(name).map_or(0, |other| self.cost(other)),
+            Condition::Consent { .. } => 0,
+            Condition::Trait { .. } => 1,
+            Condition::Computed { name, .. } => match self.lookup.computed(name) {
+                Some(computed) => self.points(&computed.event, &computed.window),
+                None => 0,
+            },
+            Condition::Events(events) => self.points(&events.event, &events.window),
+            Condition::Sequence(sequence) => {
+                self.points(&sequence.first, &sequence.window) + self.points(&sequence.then, &Window::Ever)
+            }
+        }
+    }
+
+    fn points(self, event: &EventMatch, window: &Window) -> usize {
+        let (from, to) = window.at(self.now, self.lookup.time_zone());
+        self.index.columns.get(&event.event).map_or(0, |column| column.about(from, to))
+    }
+
+    fn column(self, event: &EventMatch) -> Result<&'a Column, Missing> {
+        self.index.columns.get(&event.event).ok_or_else(|| missing(event))
+    }
+
+    /// A measure over events; `condition` is the same, for the program.
+    fn events(self, condition: &Condition, events: &Events, within: &Set) -> Result<Set, Missing> {
+        let Events { measure, event, window, is } = events;
+        let column = self.column(event)?;
+        let (from, to) = window.at(self.now, self.lookup.time_zone());
+        match measure {
+            Measure::Count => {
+                // Where one reads fewer nodes than points.
+                if let (Some(wanted), Some((_, last))) = (presence(is), column.edges(&event.filter))
+                    && to == self.now
+                    && !column.is_ahead(self.now)
+                    && last.len() / 2 < column.about(from, to)
+                {
+                    let some = self.any_node(last, within, |last| last >= from);
+                    return Ok(if wanted { some } else { without(within, &some) });
+                }
+                self.counted(column, event, from, to, is, within)
+            }
+            Measure::Sum(path) => match bounds(is) {
+                Some(bounds) => self.summed(column, event, path, (from, to), bounds, within),
+                None => self.gathered(condition, within),
+            },
+            Measure::First | Measure::Last => {
+                let Some((first, last)) = column.edges(&event.filter).filter(|_| !column.is_ahead(self.now)) else {
+                    return self.gathered(condition, within);
+                };
+                // Of several nodes the first of all counts: one before the window is before it.
+                let found = if *measure == Measure::First {
+                    let known = |at: Timestamp| at < Timestamp::MAX;
+                    let some = self.any_node(first, within, |at| known(at) && at < to);
+                    without(&some, &self.any_node(first, within, |at| known(at) && at < from))
+                } else {
+                    let known = |at: Timestamp| at > Timestamp::MIN;
+                    let some = self.any_node(last, within, |at| known(at) && at >= from);
+                    without(&some, &self.any_node(last, within, |at| known(at) && at >= to))
+                };
+                Ok(if *is == Test::Exists(true) { found } else { without(within, &found) })
+            }
+            _ => self.gathered(condition, within),
+        }
+    }
+
+    /// Of those `within`, who has a node of which this is true.
+    fn any_node(self, by_node: &[Timestamp], within: &Set, is: impl Fn(Timestamp) -> bool) -> Set {
+        let mut found = Set::new(self.index.people.capacity());
+        for (at, head) in by_node.iter().zip(self.index.people.heads()) {
+            if is(*at) && within.has(*head) {
+                found.insert(*head);
+            }
+        }
+        found
+    }
+
+    fn counted(
+        self,
+        column: &Column,
+        event: &EventMatch,
+        from: Timestamp,
+        to: Timestamp,
+        is: &Test,
+        within: &Set,
+    ) -> Result<Set, Missing> {
+        let filter = column.filter(&event.filter).ok_or_else(|| missing(event))?;
+        let heads = self.index.people.heads();
+        let (mut counts, mut touched) = (vec![0u32; self.index.people.capacity()], vec![]);
+        column.scan(from, to, &filter, |point| {
+            let head = heads[point.node as usize];
+            if within.has(head) {
+                let count = &mut counts[head as usize];
+                if *count == 0 {
+                    touched.push(head);
+                }
+                *count += 1;
+            }
+        });
+        let passes = |count: u32| is.passes(Some(&Value::Number(count.into())));
+        let few: Vec<bool> = (0..64).map(passes).collect();
+        let passes = |count: u32| few.get(count as usize).copied().unwrap_or_else(|| passes(count));
+        Ok(self.decided(within, passes(0), touched.into_iter().map(|head| (head, passes(counts[head as usize])))))
+    }
+
+    fn summed(
+        self,
+        column: &Column,
+        event: &EventMatch,
+        path: &Path,
+        (from, to): (Timestamp, Timestamp),
+        bounds: impl Fn(i128) -> bool,
+        within: &Set,
+    ) -> Result<Set, Missing> {
+        let filter = column.filter(&event.filter).ok_or_else(|| missing(event))?;
+        let (codes, worth) = column.billionths(path).ok_or_else(|| missing(event))?;
+        let heads = self.index.people.heads();
+        // Where a person's sum is: people are many, and those with points few.
+        let (mut places, mut sums) = (vec![0u32; self.index.people.capacity()], vec![]);
+        column.scan(from, to, &filter, |point| {
+            let head = heads[point.node as usize];
+            if !within.has(head) {
+                return;
+            }
+            let Some(amount) = worth[codes[point.place] as usize] else { return };
+            let place = &mut places[head as usize];
+            if *place == 0 {
+                sums.push((head, 0i128));
+                *place = sums.len() as u32;
+            }
+            sums[*place as usize - 1].1 += amount;
+        });
+        Ok(self.decided(within, bounds(0), sums.into_iter().map(|(head, sum)| (head, bounds(sum)))))
+    }
+
+    /// Those decided for, and of the others `within` all, where `others` is true.
+    fn decided(self, within: &Set, others: bool, decided: impl Iterator<Item = (u32, bool)>) -> Set {
+        if others {
+            let mut found = within.clone();
+            decided.filter(|(_, holds)| !holds).for_each(|(head, _)| found.remove(head));
+            found
+        } else {
+            let mut found = Set::new(self.index.people.capacity());
+            decided.filter(|(_, holds)| *holds).for_each(|(head, _)| found.insert(head));
+            found
+        }
+    }
+
+    /// The program of one condition, and the metrics that it numbers.
+    fn program(self, condition: &Condition) -> (Option<Program>, Vec<Metric>) {
+        let mut metrics: Vec<Metric> = vec![];
+        let mut number = |metric: Metric| {
+            let place = metrics.iter().position(|known| *known == metric).unwrap_or_else(|| {
+                metrics.push(metric);
+                metrics.len() - 1
+            });
+            MetricId(place as u32)
+        };
+        (Program::compile(condition, self.lookup, &mut number).ok(), metrics)
+    }
+
+    /// Asks the program of those who have points, and once of nobody for all others.
+    fn gathered(self, condition: &Condition, within: &Set) -> Result<Set, Missing> {
+        let (Some(program), metrics) = self.program(condition) else {
+            return Ok(Set::new(self.index.people.capacity()));
+        };
+        let mut people: FxHashMap<u32, SmallVec<[Series; 3]>> = FxHashMap::default();
+        let from = self.needed_from(condition);
+        for (place, metric) in metrics.iter().enumerate() {
+            self.gather(metric, from, within, |head, point| {
+                let of_one = people.entry(head).or_insert_with(|| metrics.iter().map(|_| Series::default()).collect());
+                of_one[place].insert(point);
+            })?;
+        }
+        let holds = |series: &[Series]| program.evaluate(&Gathered { name: "", value: None, series }, self.now).holds;
+        Ok(self.decided(within, holds(&[]), people.iter().map(|(head, series)| (*head, holds(series)))))
+    }
+
+    /// From when on the points of a condition are needed.
+    fn needed_from(self, condition: &Condition) -> Timestamp {
+        let window = match condition {
+            // These ask for the first or last of all.
+            Condition::Events(Events { measure: Measure::First | Measure::Last, .. }) => None,
+            Condition::Events(events) => Some(&events.window),
+            Condition::Sequence(sequence) => Some(&sequence.window),
+            Condition::Computed { name, .. } => self.lookup.computed(name).map(|computed| &computed.window),
+            _ => None,
+        };
+        window.map_or(Timestamp::MIN, |window| window.at(self.now, self.lookup.time_zone()).0)
+    }
+
+    fn gather(
+        self,
+        Metric { event, keeps }: &Metric,
+        from: Timestamp,
+        within: &Set,
+        mut on: impl FnMut(u32, series::Point),
+    ) -> Result<(), Missing> {
+        let column = self.column(event)?;
+        let filter = column.filter(&event.filter).ok_or_else(|| missing(event))?;
+        let heads = self.index.people.heads();
+        let mut take = |place: usize, node: u32, amount: Option<Decimal>, value: Option<Value>| {
+            let head = heads[node as usize];
+            if head != NOBODY && within.has(head) {
+                on(head, series::Point { at: column.time(place), amount, value });
+            }
+        };
+        match keeps {
+            Keeps::Time => column.scan(from, self.now, &filter, |p| take(p.place, p.node, None, None)),
+            Keeps::Amount(path) => {
+                let amounts = column.amounts(path).ok_or_else(|| missing(event))?;
+                column.scan(from, self.now, &filter, |p| {
+                    if let Some(amount) = amounts(p.place) {
+                        take(p.place, p.node, Some(amount), None);
+                    }
+                });
+            }
+            Keeps::Value(path) => {
+                let values = column.values(path).ok_or_else(|| missing(event))?;
+                column.scan(from, self.now, &filter, |p| {
+                    if let Some(value) = values(p.place) {
+                        take(p.place, p.node, None, Some(value.clone()));
+                    }
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn without(set: &Set, others: &Set) -> Set {
+    let mut left = set.clone();
+    left.drop_all(others);
+    left
+}
+
+/// A computed trait's test as one of events, where there is one that means the same.
+fn as_events(computed: &ComputedTrait, is: &Test) -> Option<Events> {
+    let measure = match &computed.measure {
+        ComputedMeasure::Count => Measure::Count,
+        ComputedMeasure::Sum(path) => Measure::Sum(path.clone()),
+        _ => return None,
+    };
+    Some(Events { measure, event: computed.event.clone(), window: computed.window.clone(), is: is.clone() })
+}
+
+/// A test of a sum on billionths; `None` where it is not one of numbers that they hold.
+fn bounds(is: &Test) -> Option<impl Fn(i128) -> bool> {
+    let number = |value: &Value| if let Value::Number(n) = value { billionths(*n) } else { None };
+    let (least, greatest) = match is {
+        Test::Equals(n) => (number(n)?, number(n)?),
+        Test::Less(n) => (i128::MIN, number(n)?.checked_sub(1)?),
+        Test::AtMost(n) => (i128::MIN, number(n)?),
+        Test::Greater(n) => (number(n)?.checked_add(1)?, i128::MAX),
+        Test::AtLeast(n) => (number(n)?, i128::MAX),
+        Test::Between(a, b) => (number(a)?, number(b)?),
+        _ => return None,
+    };
+    Some(move |sum| least <= sum && sum <= greatest)
+}
+
+/// One person's points for one condition.
+struct Gathered<'a> {
+    name: &'a str,
+    value: Option<&'a Value>,
+    series: &'a [Series],
+}
+
+impl Facts for Gathered<'_> {
+    fn trait_value(&self, name: &str) -> Option<&Value> {
+        self.value.filter(|_| name == self.name)
+    }
+
+    fn series(&self, metric: MetricId) -> SmallVec<[&Series; 4]> {
+        self.series.get(metric.0 as usize).into_iter().collect()
+    }
+
+    fn reachable(&self, _: &str, _: Option<&str>) -> bool {
+        false
+    }
+}
