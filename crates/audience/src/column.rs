@@ -87,7 +87,7 @@ impl Column {
     }
 
     /// Adds an event of a node.
-    pub fn add(&mut self, node: u32, event: &impl EventFields) {
+    pub fn add(&mut self, node: u32, event: &(impl EventFields + ?Sized)) {
         let at = event.at();
         if self.sorted == self.times.len() && self.times.last().is_none_or(|last| *last <= at) {
             self.sorted += 1;
@@ -280,18 +280,10 @@ impl Column {
 
     /// About how many bytes it takes.
     pub fn heap_bytes(&self) -> usize {
-        let values = self.values.iter().map(|(_, c)| c.codes.capacity() * 4 + c.dictionary.heap_bytes(value_bytes));
-        let amounts = self.amounts.iter().map(|(_, c)| c.codes.capacity() * 4 + c.dictionary.heap_bytes(|_| 0));
+        let values = self.values.iter().map(|(_, c)| c.codes.capacity() * 4 + c.dictionary.heap_bytes());
+        let amounts = self.amounts.iter().map(|(_, c)| c.codes.capacity() * 4 + c.dictionary.heap_bytes());
         let edges = self.edges.iter().map(|edges| edges.first.capacity() * 16);
         self.times.capacity() * 8 + self.nodes.capacity() * 4 + values.chain(amounts).chain(edges).sum::<usize>()
-    }
-}
-
-/// Bytes of a value beside its place.
-pub fn value_bytes(value: &Value) -> usize {
-    match value {
-        Value::Text(text) | Value::Json(text) => text.capacity(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
     }
 }
 

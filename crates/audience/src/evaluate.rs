@@ -148,7 +148,7 @@ impl<'a> Evaluation<'a> {
                     && !column.is_ahead(self.now)
                     && last.len() / 2 < column.about(from, to)
                 {
-                    let some = self.any_node(last, within, |last| last >= from);
+                    let some = self.any_node(last, within, |last| last > Timestamp::MIN && last >= from);
                     return Ok(if wanted { some } else { without(within, &some) });
                 }
                 self.counted(column, event, from, to, is, within)

@@ -49,7 +49,7 @@ impl Index {
     }
 
     /// Adds an accepted event of a node.
-    pub fn add(&mut self, node: NodeId, event: &impl EventFields) {
+    pub fn add(&mut self, node: NodeId, event: &(impl EventFields + ?Sized)) {
         let node = self.people.number(node);
         let Index { columns, .. } = self;
         // Without a copy of the name: there are few columns.
@@ -65,8 +65,8 @@ impl Index {
         self.people.set(id, person);
     }
 
-    /// Makes ready for asking this again and again: the first and last events by node, where a condition asks for them,
-    /// and late events in their place. It may be asked without.
+    /// Makes ready for asking this again and again: the first and last events by node, where a condition asks for them. It
+    /// may be asked without.
     pub fn prepare(&mut self, condition: &Condition, lookup: &dyn Lookup) {
         let mut edges: Vec<EventMatch> = vec![];
         crate::wants::edges_of(condition, lookup, &mut edges);
@@ -75,6 +75,14 @@ impl Index {
                 column.keep_edges(&event.filter);
             }
         }
+    }
+
+    /// Whether [`prepare`](Self::prepare) would change nothing.
+    pub fn is_prepared(&self, condition: &Condition, lookup: &dyn Lookup) -> bool {
+        let mut edges: Vec<EventMatch> = vec![];
+        crate::wants::edges_of(condition, lookup, &mut edges);
+        let mut columns = edges.iter().map(|event| (self.columns.get(&event.event), event));
+        columns.all(|(column, event)| column.is_none_or(|column| column.edges(&event.filter).is_some()))
     }
 
     /// Everybody for whom the condition holds at `now`. It must have been checked, as

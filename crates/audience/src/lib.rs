@@ -10,12 +10,14 @@ mod column;
 mod dictionary;
 mod evaluate;
 mod index;
+mod keeper;
 mod people;
 mod set;
 mod wants;
 
 pub use column::Property;
 pub use index::{Index, Missing};
+pub use keeper::{AskError, Asked, Keeper};
 pub use people::{Person, Use};
 pub use set::Set;
 pub use wants::Wants;

@@ -9,7 +9,6 @@ use onefold_model::{NodeId, ProfileId, Value};
 use rustc_hash::FxHashMap;
 
 use crate::{
-    column::value_bytes,
     dictionary::{ABSENT, Dictionary},
     set::Set,
 };
@@ -175,7 +174,7 @@ impl People {
     /// About how many bytes it takes.
     pub fn heap_bytes(&self) -> usize {
         let each = size_of::<NodeId>() * 3 / 2 + 12 + 4 + size_of::<(u32, Box<[u32]>)>() * 3 / 2 + 16;
-        let traits = self.traits.values().map(|t| t.codes.capacity() * 4 + t.dictionary.heap_bytes(value_bytes));
+        let traits = self.traits.values().map(|t| t.codes.capacity() * 4 + t.dictionary.heap_bytes());
         let sets = self.allowed.values().map(Set::heap_bytes);
         self.ids.capacity() * each + self.alive.heap_bytes() + traits.chain(sets).sum::<usize>()
     }

@@ -199,7 +199,19 @@ pub enum Segment {
     /// Why a person is in, or is not.
     Explain { name: String, identifier: String },
     /// Count a condition without making it a segment.
-    Preview { text: String },
+    Preview {
+        /// The condition as text.
+        text: String,
+        /// Count those who are in by the values of a trait as well; may be given several times.
+        #[arg(long, value_name = "TRAIT")]
+        by: Vec<String>,
+    },
+    /// How segments overlap: who is in which of them, and in no other.
+    Overlap {
+        /// Names of segments, or conditions as text.
+        #[arg(required = true, num_args = 2..=10)]
+        segments: Vec<String>,
+    },
     /// End a segment.
     Remove { name: String },
 }

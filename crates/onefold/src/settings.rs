@@ -23,6 +23,7 @@ pub struct Settings {
     pub state: State,
     pub ingest: Ingest,
     pub pipeline: Pipeline,
+    pub audience: Audience,
     pub delivery: Delivery,
     pub egress: Egress,
     pub telemetry: Telemetry,
@@ -96,6 +97,12 @@ pub struct Delivery {
 pub struct Egress {
     pub allowed: Vec<String>,
     pub exports_allowed: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audience {
+    pub bytes_max: usize,
 }
 
 #[derive(Debug, Clone, Deserialize)]

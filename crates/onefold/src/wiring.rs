@@ -85,6 +85,7 @@ fn app_settings(settings: &Settings, token: String) -> AppSettings {
             attempts_max: settings.delivery.attempts_max,
             ..onefold_activate::Settings::default()
         },
+        audience_bytes_max: settings.audience.bytes_max,
         egress_allowed: settings.egress.allowed.clone(),
         exports_allowed: settings.egress.exports_allowed.clone(),
         process: settings.pipeline.run,

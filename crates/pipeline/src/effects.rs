@@ -29,6 +29,8 @@ pub struct Effects {
     pub grown: BTreeMap<(WorkspaceId, u32), (Arc<str>, i64)>,
     /// Who entered and left, in order.
     pub changes: Vec<Change>,
+    /// Profiles that came, went, or changed their nodes, traits or consent.
+    pub people: BTreeSet<(WorkspaceId, ProfileId)>,
     /// A verdict for each record.
     pub verdicts: Vec<Verdict>,
     /// The log offset of the record at work.

@@ -74,6 +74,9 @@ impl Partition {
                 changed.traits.append(&mut changed.newer);
             }
             self.effects.profiles.insert(profile, workspace);
+            if !changed.traits.is_empty() || changed.consent {
+                self.effects.people.insert((workspace, profile));
+            }
         }
         // Others that the event named first, and that did not come to this profile, have no event; they may expire.
         for node in &nodes[1..] {
@@ -223,6 +226,7 @@ impl Partition {
         }
         let Some(node) = self.nodes.get_mut(&id) else { return false };
         self.effects.nodes.insert(id);
+        self.effects.people.insert((workspace, node.profile));
         node.partial.consent(row)
     }
 }

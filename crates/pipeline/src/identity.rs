@@ -114,6 +114,7 @@ impl Partition {
     fn add_profile(&mut self, profile: Profile) {
         let id = profile.id;
         self.effects.tally(profile.workspace, "profiles", 1);
+        self.effects.people.insert((profile.workspace, id));
         self.effects.profiles.insert(id, profile.workspace);
         self.gone.profiles.remove(&id);
         self.profiles.insert(id, Box::new(profile));
@@ -279,6 +280,7 @@ impl Partition {
             profile.last_seen = profile.last_seen.max(from.last_seen);
         }
         self.effects.profiles.insert(into, workspace);
+        self.effects.people.insert((workspace, into));
         self.effects.tally(workspace, "identity.merges", gone.len() as i64);
         true
     }
@@ -290,6 +292,7 @@ impl Partition {
             self.change_membership(workspace, id, number, false, at, offset);
         }
         self.effects.profiles.insert(id, workspace);
+        self.effects.people.insert((workspace, id));
         self.effects.tally(workspace, "profiles", -1);
         self.gone.profiles.insert(id);
         self.profiles.remove(&id)
@@ -389,6 +392,7 @@ impl Partition {
             if self.profiles.peek(id).is_some() {
                 self.profiles.insert(*id, Box::new(whole));
                 self.effects.profiles.insert(*id, workspace);
+                self.effects.people.insert((workspace, *id));
             } else {
                 self.add_profile(whole);
             }

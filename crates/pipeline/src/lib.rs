@@ -14,6 +14,7 @@ pub mod dedupe;
 pub mod definitions;
 mod effects;
 mod evaluate;
+pub mod feed;
 mod fold;
 mod identity;
 mod jobs;
@@ -56,7 +57,8 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn unreadable(what: &'static str, cause: impl ToString) -> Error {
+    /// Something that is stored and cannot be read.
+    pub fn unreadable(what: &'static str, cause: impl ToString) -> Error {
         Error::Unreadable { what, cause: cause.to_string() }
     }
 

@@ -24,6 +24,7 @@ use crate::{
     dedupe::{Dedupe, Remembered},
     definitions::Workspace,
     effects::Effects,
+    feed,
     identity::identifier_key,
     jobs::Jobs,
     prepare::Event,
@@ -168,6 +169,10 @@ impl Partition {
                 let key = [i64::from(self.number), first as i64].map(Value::Int);
                 let body = Value::Bytes(changes::encode(&changes));
                 txn.put(&schema::SEGMENT_CHANGE, vec![key.into_iter().chain([body]).collect()])?;
+            }
+            let people = std::mem::take(&mut self.effects.people);
+            if !people.is_empty() {
+                feed::write(txn, self.number, first, &people)?;
             }
         }
         Ok(applied)

@@ -4,11 +4,10 @@
 //! The condition is compiled with metrics of its own; the log is folded into them, node by node, and everybody is decided
 //! once. It costs a pass over the log and memory for the points it asks for.
 
-use onefold_log::{EventLog, Kind};
+use onefold_log::EventLog;
 use onefold_model::{
     NodeId, ProfileId, Timestamp,
     access::Access,
-    event::EventRecord,
     profile::Partial,
     segment::{CompileError, Condition, Matcher, Metric, MetricId, Program},
 };
@@ -19,9 +18,8 @@ use smallvec::SmallVec;
 use crate::{
     Error,
     definitions::Workspace,
-    prepare::Event,
+    feed,
     profile::{Joined, Node, PERSON, Profile},
-    verdict::{self, Verdict},
     views,
 };
 
@@ -38,7 +36,6 @@ pub struct Preview {
 
 const SAMPLE: usize = 20;
 const PAGE: usize = 2000;
-const READ_BYTES: usize = 8 << 20;
 
 /// Counts who is in `condition` now. The inner error: the condition does not fit the workspace.
 pub fn preview(
@@ -62,7 +59,7 @@ pub fn preview(
     };
     let partition = access.workspace.partition(log.partitions());
     let (end, as_of) = views::as_of(store, partition)?;
-    let folded = fold(store, log, access, definitions, metrics, partition, end)?;
+    let folded = fold(store, log, access, definitions, metrics, end)?;
     let mut found = Preview { count: 0, as_of, sample: vec![] };
     let prefix = vec![Value::Int(access.workspace.0.into()), PERSON];
     let mut after = None;
@@ -99,7 +96,6 @@ fn fold(
     access: &Access,
     definitions: &Workspace,
     metrics: Vec<Metric>,
-    partition: u32,
     end: u64,
 ) -> Result<FxHashMap<NodeId, Partial>, Error> {
     let mut folded: FxHashMap<NodeId, Partial> = FxHashMap::default();
@@ -108,27 +104,10 @@ fn fold(
     }
     let numbered: Vec<(MetricId, Metric)> = (0..).map(MetricId).zip(metrics).collect();
     let matcher = Matcher::new(&numbered);
-    let mut next = log.start(partition)?;
-    while next < end {
-        let blocks = log.read(partition, next, READ_BYTES)?;
-        let Some(upto) = blocks.last().map(|block| block.end().min(end)) else { break };
-        let verdicts = verdict::between(store, partition, next, upto)?;
-        for record in blocks.iter().flat_map(|block| block.records()) {
-            let inside = (next..upto).contains(&record.offset) && record.kind == Kind::Event && !record.erased;
-            let verdict = inside.then(|| verdicts.get((record.offset - next) as usize)).flatten();
-            let (Some(Verdict::Accepted(node)), Ok(event)) = (verdict, EventRecord::decode(record.payload)) else {
-                continue;
-            };
-            if event.workspace != access.workspace {
-                continue;
-            }
-            if let Ok(event) = Event::read(record.offset, event, &definitions.rules) {
-                matcher.matches(&event, &mut |metric, point| {
-                    folded.entry(*node).or_default().series_mut(metric).insert(point);
-                });
-            }
-        }
-        next = upto;
-    }
+    feed::accepted(store, log, access, definitions, 0, end, &mut |node, event| {
+        matcher.matches(event, &mut |metric, point| {
+            folded.entry(node).or_default().series_mut(metric).insert(point);
+        });
+    })?;
     Ok(folded)
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use onefold_activate::{Context, Deliverer, Egress, Handle, Registry};
+use onefold_audience::Keeper;
 use onefold_log::EventLog;
 use onefold_model::{
     Clock, Rng, Timestamp, WorkspaceId,
@@ -53,6 +54,8 @@ pub struct AppSettings {
     pub pipeline: onefold_pipeline::Settings,
     /// Deliveries.
     pub delivery: onefold_activate::Settings,
+    /// Bytes of memory that a workspace's audience index may take.
+    pub audience_bytes_max: usize,
     /// Private addresses and hosts that destinations may reach.
     pub egress_allowed: Vec<String>,
     /// Folders outside the data folder that destinations may write to.
@@ -60,6 +63,9 @@ pub struct AppSettings {
     /// Whether the pipeline and the deliveries run.
     pub process: bool,
 }
+
+/// The least time between two steps of the audience indexes.
+const FOLLOW_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// The offset that last changed a workspace's definitions, and these.
 type Compiled = (Option<i64>, Arc<Workspace>);
@@ -74,6 +80,7 @@ pub struct App {
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) egress: Arc<Egress>,
+    pub(crate) audiences: Keeper,
     pipelines: RwLock<Vec<Pipeline>>,
     deliveries: Mutex<Option<Handle>>,
     committed: watch::Sender<u64>,
@@ -106,6 +113,7 @@ impl App {
             ingest,
             registry: Arc::new(Registry::standard()),
             egress: Arc::new(egress),
+            audiences: Keeper::new(log.clone(), store.clone(), settings.audience_bytes_max),
             pipelines: RwLock::new(vec![]),
             deliveries: Mutex::new(None),
             committed: watch::channel(0).0,
@@ -148,9 +156,36 @@ impl App {
                     }
                 }
             });
+            self.follow_with_audiences(number, pipeline.applied());
             pipelines.push(pipeline);
         }
         *self.pipelines.write() = pipelines;
+        Ok(())
+    }
+
+    /// Brings the audience indexes of a partition's workspaces up to what is applied, until the pipeline stops.
+    fn follow_with_audiences(self: &Arc<Self>, number: u32, mut applied: watch::Receiver<onefold_pipeline::Applied>) {
+        let app = Arc::downgrade(self);
+        tokio::spawn(async move {
+            while applied.changed().await.is_ok() {
+                applied.mark_unchanged();
+                let Some(app) = app.upgrade() else { return };
+                let followed = tokio::task::spawn_blocking(move || app.follow(number)).await;
+                if let Ok(Err(error)) = followed {
+                    tracing::warn!(?error, "an audience index could not follow; it is made anew when it is asked");
+                }
+                tokio::time::sleep(FOLLOW_EVERY).await;
+            }
+        });
+    }
+
+    fn follow(&self, partition: u32) -> Result<(), ApiError> {
+        for (workspace, _) in self.workspaces() {
+            if workspace.partition(self.log.partitions()) == partition && self.audiences.is_asked(workspace) {
+                let definitions = self.definitions(&mut *self.store.reader()?, workspace)?;
+                self.audiences.follow(&self.operator(workspace), &definitions)?;
+            }
+        }
         Ok(())
     }
 
@@ -209,6 +244,7 @@ impl App {
                 &app.settings.pipeline,
                 &mut |done, total| tracing::debug!(done, total, "rebuild"),
             );
+            app.audiences.clear();
             // Whether or not it could be rebuilt, what there is goes on.
             app.start_pipelines()?;
             Ok(rebuilt?)

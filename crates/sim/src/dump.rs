@@ -1,11 +1,11 @@
 //! Derived tables in a form in which two stores can be compared.
 //!
 //! Row by row, but for what depends on how the log was cut into micro-batches and says nothing: verdicts are laid out one
-//! per offset, changes of segments one by one, and message ids as one set.
+//! per offset, changes of segments one by one, and message ids and the profiles that changed as one set.
 
 use std::collections::BTreeMap;
 
-use onefold_pipeline::{changes, verdict};
+use onefold_pipeline::{changes, feed, verdict};
 use onefold_state::{Part, Row, Scan, StateStore, Table, Value, schema};
 
 /// Rows by table.
@@ -39,6 +39,9 @@ fn tables(store: &dyn StateStore, which: impl Fn(&Table) -> bool) -> Dump {
             }
             "verdict" => rows.iter().flat_map(verdicts).collect(),
             "segment_change" => rows.iter().flat_map(changes).collect(),
+            "profile_change" => {
+                rows.iter().flat_map(people).collect::<std::collections::BTreeSet<Row>>().into_iter().collect()
+            }
             _ => rows,
         };
         dump.insert(table.name, rows);
@@ -62,6 +65,12 @@ fn verdicts(row: &Row) -> Vec<Row> {
 fn changes(row: &Row) -> Vec<Row> {
     let changes = changes::decode(row[2].as_bytes().expect("bytes")).expect("changes can be read");
     changes.iter().map(|change| vec![row[0].clone(), Value::Text(format!("{change:?}"))]).collect()
+}
+
+fn people(row: &Row) -> Vec<Row> {
+    let people = feed::decode(row[2].as_bytes().expect("bytes")).expect("changes can be read");
+    let each = people.iter();
+    each.map(|(workspace, id)| vec![row[0].clone(), Value::Int(workspace.0.into()), Value::Int(id.0.0)]).collect()
 }
 
 /// Where two dumps differ, a line each; at most a few.

@@ -194,6 +194,10 @@ pub static SEGMENT_CHANGE: Table = derived(
     &[],
 );
 
+/// Which profiles came, went, or changed their nodes, traits or consent: of each micro-batch that has any, by the first of
+/// its offsets.
+pub static PROFILE_CHANGE: Table = derived("profile_change", 2, &[PARTITION, Column::int("first_offset"), BODY], &[]);
+
 /// The property registry: every trait and property seen. `scope`: `trait`, `property`, `object`; `event` is empty for
 /// traits. `types`: JSON types seen, comma-separated.
 pub static PROPERTY: Table = derived(
@@ -399,6 +403,7 @@ pub static ALL: &[&Table] = &[
     &METRIC,
     &DEFINED,
     &SEGMENT_CHANGE,
+    &PROFILE_CHANGE,
     &PROPERTY,
     &TALLY,
     &ALARM,

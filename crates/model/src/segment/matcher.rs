@@ -79,7 +79,7 @@ impl Matcher {
     }
 
     /// Tells `on` each metric that the event is a point of, and the point.
-    pub fn matches(&self, event: &impl EventFields, on: &mut dyn FnMut(MetricId, Point)) {
+    pub fn matches(&self, event: &(impl EventFields + ?Sized), on: &mut dyn FnMut(MetricId, Point)) {
         let named = self.by_event.get(event.name()).map_or(&[][..], |list| &list[..]);
         let mut memo = Memo { event, paths: &self.paths, values: SmallVec::new(), amounts: SmallVec::new() };
         for candidate in named.iter().chain(&self.of_any) {
@@ -104,14 +104,14 @@ impl Matcher {
 }
 
 /// What was read of one event.
-struct Memo<'a, E> {
+struct Memo<'a, E: ?Sized> {
     event: &'a E,
     paths: &'a [Path],
     values: SmallVec<[(u32, Option<Value>); 4]>,
     amounts: SmallVec<[(u32, Option<Decimal>); 4]>,
 }
 
-impl<E: EventFields> Memo<'_, E> {
+impl<E: EventFields + ?Sized> Memo<'_, E> {
     /// `None` where it is absent or `null`.
     fn value(&mut self, path: u32) -> Option<&Value> {
         let i = self.values.iter().position(|(known, _)| *known == path).unwrap_or_else(|| {

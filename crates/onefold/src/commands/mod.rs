@@ -194,8 +194,11 @@ async fn segments(common: &Common, client: &Client, command: cli::Segment) -> Re
             let path = format!("/api/v1/segments/{}/explain?identifier={}", segment(&name), segment(&identifier));
             client.get(&path).await?
         }
-        cli::Segment::Preview { text } => {
-            client.send(Method::POST, "/api/v1/segments/preview", &json!({ "text": text })).await?
+        cli::Segment::Preview { text, by } => {
+            client.send(Method::POST, "/api/v1/segments/preview", &json!({ "text": text, "by": by })).await?
+        }
+        cli::Segment::Overlap { segments } => {
+            client.send(Method::POST, "/api/v1/segments/overlap", &json!({ "segments": segments })).await?
         }
         cli::Segment::Remove { name } => remove(client, "segments", &name).await?,
     };

@@ -76,6 +76,7 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(segments::members))
         .routes(routes!(segments::explain))
         .routes(routes!(segments::preview))
+        .routes(routes!(segments::overlap))
         .routes(routes!(computed::list, computed::set))
         .routes(routes!(computed::remove))
         .routes(routes!(objects::types, objects::set_type))

@@ -1,17 +1,18 @@
 //! Segments: defined, counted, listed, explained, previewed.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
     extract::{Path, Query, State},
     response::Response,
 };
+use onefold_audience::{AskError, Asked};
 use onefold_model::{
-    Timestamp,
+    Timestamp, Value,
     access::Access,
     command::Command,
-    segment::{Definition, Explanation},
+    segment::{Condition, Definition, Explanation},
 };
 use onefold_pipeline::{
     definitions::Workspace,
@@ -19,6 +20,7 @@ use onefold_pipeline::{
 };
 use onefold_state::Reader;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Page, lines, ndjson, profiles::find};
@@ -195,38 +197,161 @@ pub async fn explain(
 pub struct Preview {
     /// The condition as text.
     pub text: String,
+    /// Traits by whose values those who are in are counted as well.
+    #[serde(default)]
+    pub by: Vec<String>,
 }
 
 /// What a definition would give.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Previewed {
     /// How many would be in.
-    pub count: u64,
+    pub count: usize,
     /// As of when.
     pub as_of: String,
+    /// `index`, or `log` where the index would be too large: then it took a pass over the log, and there is no breakdown.
+    pub served_by: &'static str,
     /// Some of them.
     pub sample: Vec<String>,
+    /// By trait, how many of them have which value, the most frequent first.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub by: BTreeMap<String, Vec<Share>>,
 }
 
-/// Count a definition without making it a segment. Reads the log where it asks for what is not kept.
+/// How many have a value.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Share {
+    /// The value; `null`: none.
+    #[schema(value_type = Object)]
+    pub value: Box<RawValue>,
+    /// How many.
+    pub count: usize,
+}
+
+/// Members shown of a preview.
+const SAMPLE: usize = 20;
+/// Values shown of a trait.
+const SHARES: usize = 50;
+
+fn parsed(text: &str) -> Result<Condition, ApiError> {
+    onefold_model::segment::text::parse(text).map_err(bad_segment)
+}
+
+fn bad_segment(error: impl ToString) -> ApiError {
+    ApiError::bad_request("bad_segment", error.to_string(), "see docs/segments.md")
+}
+
+/// Count a definition without making it a segment. The first time that it reads something new takes a pass over the log.
 #[utoipa::path(post, path = "/api/v1/segments/preview", request_body = Preview, responses((status = 200, body = Previewed)))]
 pub async fn preview(
     State(app): State<Arc<App>>,
     Caller(access): Caller,
     Json(preview): Json<Preview>,
 ) -> Result<Json<Previewed>, ApiError> {
-    let condition = onefold_model::segment::text::parse(&preview.text)
-        .map_err(|error| ApiError::bad_request("bad_segment", error.to_string(), "see docs/segments.md"))?;
+    let condition = parsed(&preview.text)?;
     app.read(move |app, reader| {
         let definitions = app.definitions(reader, access.workspace)?;
-        let previewed = onefold_pipeline::preview::preview(reader, &*app.log, &access, &definitions, &condition)?;
-        match previewed {
-            Ok(found) => Ok(Json(Previewed {
-                count: found.count,
-                as_of: found.as_of.to_string(),
-                sample: found.sample.iter().map(ToString::to_string).collect(),
-            })),
-            Err(error) => Err(ApiError::bad_request("bad_segment", error.to_string(), "see docs/segments.md")),
+        let conditions = std::slice::from_ref(&condition);
+        let shown = |asked: Asked<'_>| {
+            let set = &asked.sets[0];
+            let share = |(value, count): (Option<&Value>, usize)| {
+                let json = value.map_or("null".to_owned(), Value::to_json);
+                Share { value: RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned()), count }
+            };
+            let shares = |name: &String| {
+                let shares = asked.index.breakdown(name, set).unwrap_or_default();
+                (name.clone(), shares.into_iter().take(SHARES).map(share).collect())
+            };
+            Previewed {
+                count: set.len(),
+                as_of: asked.as_of.to_string(),
+                served_by: "index",
+                sample: set.iter().take(SAMPLE).map(|number| asked.index.id(number).to_string()).collect(),
+                by: preview.by.iter().map(shares).collect(),
+            }
+        };
+        match app.audiences.ask(&access, &definitions, conditions, &preview.by, shown) {
+            Ok(previewed) => Ok(Json(previewed)),
+            Err(AskError::Compile(error)) => Err(bad_segment(error)),
+            Err(AskError::Failed(error)) => Err(error.into()),
+            Err(AskError::Full { .. }) => {
+                let found = onefold_pipeline::preview::preview(reader, &*app.log, &access, &definitions, &condition)?;
+                let found = found.map_err(bad_segment)?;
+                Ok(Json(Previewed {
+                    count: found.count as usize,
+                    as_of: found.as_of.to_string(),
+                    served_by: "log",
+                    sample: found.sample.iter().map(ToString::to_string).collect(),
+                    by: BTreeMap::new(),
+                }))
+            }
+        }
+    })
+    .await
+}
+
+/// Whose overlap is asked.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct Overlap {
+    /// Names of segments, and conditions as text; 2 to 10.
+    pub segments: Vec<String>,
+}
+
+/// How several segments overlap.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Overlapped {
+    /// As of when.
+    pub as_of: String,
+    /// How many are in each, in the order asked.
+    pub counts: Vec<usize>,
+    /// How many are in just these and in no other, the most first. Combinations that nobody is in are left out.
+    pub overlaps: Vec<Combination>,
+}
+
+/// Those who are in some segments and in none of the others.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Combination {
+    /// The places of the segments they are in, from 0.
+    pub of: Vec<usize>,
+    /// How many.
+    pub count: usize,
+}
+
+/// Segments that are laid over each other at once.
+const OVERLAP_MAX: usize = 10;
+
+/// How segments and conditions overlap, as an UpSet plot shows it.
+#[utoipa::path(post, path = "/api/v1/segments/overlap", request_body = Overlap, responses((status = 200, body = Overlapped)))]
+pub async fn overlap(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Json(Overlap { segments }): Json<Overlap>,
+) -> Result<Json<Overlapped>, ApiError> {
+    if !(2..=OVERLAP_MAX).contains(&segments.len()) {
+        let cause = format!("{} segments are asked for", segments.len());
+        return Err(ApiError::bad_request("bad_request", cause, "name 2 to 10 segments or conditions"));
+    }
+    app.read(move |app, reader| {
+        let definitions = app.definitions(reader, access.workspace)?;
+        let condition = |text: &String| match definitions.segments.contains_key(text) {
+            true => Ok(Condition::Segment(text.clone())),
+            false => parsed(text),
+        };
+        let conditions: Vec<Condition> = segments.iter().map(condition).collect::<Result<_, _>>()?;
+        let shown = |asked: Asked<'_>| {
+            let places = |bits: u64| (0..segments.len()).filter(|place| bits >> place & 1 == 1).collect();
+            let overlaps = asked.index.overlap(&asked.sets).into_iter();
+            Overlapped {
+                as_of: asked.as_of.to_string(),
+                counts: asked.sets.iter().map(onefold_audience::Set::len).collect(),
+                overlaps: overlaps.map(|(bits, count)| Combination { of: places(bits), count }).collect(),
+            }
+        };
+        match app.audiences.ask(&access, &definitions, &conditions, &[], shown) {
+            Ok(overlapped) => Ok(Json(overlapped)),
+            Err(AskError::Compile(error)) => Err(bad_segment(error)),
+            Err(AskError::Failed(error)) => Err(error.into()),
+            Err(error @ AskError::Full { .. }) => Err(ApiError::unavailable(error.to_string())),
         }
     })
     .await

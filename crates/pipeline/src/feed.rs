@@ -1,0 +1,223 @@
+//! What changed, for those who keep a copy in another form.
+//!
+//! A copy of accepted events and of people is as of an offset. To bring it up to a later one it takes, in one view of the
+//! store, the events accepted in between and the profiles that changed. Which these are is written with every
+//! micro-batch: those that came, went, gained or lost nodes, or whose traits or consent changed; not those that only had
+//! events.
+
+use std::collections::BTreeSet;
+
+use onefold_log::{EventLog, Kind};
+use onefold_model::{
+    NodeId, ProfileId, Timestamp, Value as TraitValue, WorkspaceId,
+    access::Access,
+    event::EventRecord,
+    segment::{EventFields, Facts as _},
+};
+use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
+use smallvec::SmallVec;
+
+use crate::{
+    Error,
+    definitions::Workspace,
+    prepare::Event,
+    profile::{Joined, Node, PERSON, Profile},
+    verdict::{self, Verdict},
+};
+
+const VERSION: u8 = 1;
+
+/// Offsets for which changes are kept. A copy that is older is made anew.
+const KEPT_OFFSETS: u64 = 10_000_000;
+
+/// Log that is read at a time.
+const READ_BYTES: usize = 8 << 20;
+
+/// Profiles that are read at a time.
+const PAGE: usize = 2000;
+
+/// Notes which profiles a micro-batch changed, and forgets what is too old.
+pub(crate) fn write(
+    txn: &mut dyn Txn,
+    partition: u32,
+    first: u64,
+    changed: &BTreeSet<(WorkspaceId, ProfileId)>,
+) -> Result<(), Error> {
+    let partition = Value::Int(partition.into());
+    let changes: Vec<(u32, i64)> = changed.iter().map(|(workspace, profile)| (workspace.0, profile.0.0)).collect();
+    let body = postcard::to_extend(&changes, vec![VERSION]).expect("a vector takes all that is written to it");
+    txn.put(&schema::PROFILE_CHANGE, vec![vec![partition.clone(), Value::Int(first as i64), Value::Bytes(body)]])?;
+    let old = first.saturating_sub(KEPT_OFFSETS) as i64;
+    let oldest = txn.scan(&Scan::prefix(&schema::PROFILE_CHANGE, vec![partition], 4))?;
+    let mut gone: Vec<Row> = vec![];
+    for row in oldest {
+        if row[1].as_int()? < old {
+            gone.push(row[..2].to_vec());
+        }
+    }
+    txn.delete(&schema::PROFILE_CHANGE, &gone).map_err(Error::from)
+}
+
+/// Reads a stored row; `None` where it cannot be read.
+pub fn decode(bytes: &[u8]) -> Option<Vec<(WorkspaceId, ProfileId)>> {
+    let (&VERSION, rest) = bytes.split_first()? else { return None };
+    let changes: Vec<(u32, i64)> = postcard::from_bytes(rest).ok()?;
+    Some(changes.into_iter().map(|(workspace, id)| (WorkspaceId(workspace), ProfileId(NodeId(id)))).collect())
+}
+
+/// The profiles of a workspace that changed in the micro-batches from `from` on, ascending; `None` where that is no longer
+/// known. `next` is where the partition stands in this view of the store.
+pub fn changed(
+    store: &mut dyn Reader,
+    access: &Access,
+    partition: u32,
+    from: u64,
+    next: u64,
+) -> Result<Option<BTreeSet<ProfileId>>, Error> {
+    if from < next.saturating_sub(KEPT_OFFSETS) {
+        return Ok(None);
+    }
+    let prefix = vec![Value::Int(partition.into())];
+    let after = from.checked_sub(1).map(|before| vec![prefix[0].clone(), Value::Int(before as i64)]);
+    let mut found = BTreeSet::new();
+    for row in store.scan(&Scan { after, ..Scan::prefix(&schema::PROFILE_CHANGE, prefix, usize::MAX) })? {
+        let changes = decode(row[2].as_bytes()?).ok_or_else(|| {
+            Error::unreadable("changes of profiles", "a newer Onefold wrote them, or they are damaged")
+        })?;
+        found.extend(changes.into_iter().filter(|(of, _)| *of == access.workspace).map(|(_, id)| id));
+    }
+    Ok(Some(found))
+}
+
+/// Calls `on` for each accepted event of the workspace in [from, to), with the node it belongs to.
+pub fn accepted(
+    store: &mut dyn Reader,
+    log: &dyn EventLog,
+    access: &Access,
+    definitions: &Workspace,
+    from: u64,
+    to: u64,
+    on: &mut dyn FnMut(NodeId, &dyn EventFields),
+) -> Result<(), Error> {
+    let partition = access.workspace.partition(log.partitions());
+    let mut next = from.max(log.start(partition)?);
+    while next < to {
+        let blocks = log.read(partition, next, READ_BYTES)?;
+        let Some(upto) = blocks.last().map(|block| block.end().min(to)) else { break };
+        let verdicts = verdict::between(store, partition, next, upto)?;
+        for record in blocks.iter().flat_map(|block| block.records()) {
+            let inside = (next..upto).contains(&record.offset) && record.kind == Kind::Event && !record.erased;
+            let verdict = inside.then(|| verdicts.get((record.offset - next) as usize)).flatten();
+            let (Some(Verdict::Accepted(node)), Ok(event)) = (verdict, EventRecord::decode(record.payload)) else {
+                continue;
+            };
+            if event.workspace != access.workspace {
+                continue;
+            }
+            if let Ok(event) = Event::read(record.offset, event, &definitions.rules) {
+                on(*node, &event);
+            }
+        }
+        next = upto;
+    }
+    Ok(())
+}
+
+/// A person, as of an instant.
+pub struct Person {
+    id: ProfileId,
+    ids: Vec<NodeId>,
+    nodes: Vec<Node>,
+    unstated: onefold_model::consent::Unstated,
+    at: Timestamp,
+}
+
+impl Person {
+    /// The profile's id.
+    pub fn id(&self) -> ProfileId {
+        self.id
+    }
+
+    /// Its nodes.
+    pub fn nodes(&self) -> &[NodeId] {
+        &self.ids
+    }
+
+    fn joined(&self) -> Joined<'_> {
+        Joined { nodes: self.nodes.iter().collect::<SmallVec<_>>(), unstated: self.unstated, at: self.at }
+    }
+
+    /// The value of a trait that counts.
+    pub fn trait_value(&self, name: &str) -> Option<&TraitValue> {
+        let values = self.nodes.iter().map(|node| &node.partial.traits);
+        let observed = onefold_model::profile::traits::joined(values, name);
+        observed.map(|observed| &observed.value).filter(|value| **value != TraitValue::Null)
+    }
+
+    /// Whether it may be reached for a purpose, by a channel where one is named.
+    pub fn reachable(&self, purpose: &str, channel: Option<&str>) -> bool {
+        self.joined().reachable(purpose, channel)
+    }
+
+    /// When that changes without a new fact: a statement of consent may be dated ahead.
+    pub fn reachable_until(&self) -> Timestamp {
+        let rows = self.nodes.iter().flat_map(|node| &node.partial.consents);
+        rows.map(|row| row.at).filter(|at| *at > self.at).min().unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// Calls `on` for each of these profiles: with what it is as of `at`, or `None` where there is none of this id.
+pub fn people(
+    store: &mut dyn Reader,
+    access: &Access,
+    definitions: &Workspace,
+    ids: &[ProfileId],
+    at: Timestamp,
+    on: &mut dyn FnMut(ProfileId, Option<Person>),
+) -> Result<(), Error> {
+    for ids in ids.chunks(PAGE) {
+        let keys: Vec<Row> = ids.iter().map(|id| Profile::key(access.workspace, *id)).collect();
+        let rows = store.get(&schema::PROFILE, &keys)?;
+        for (id, row) in ids.iter().zip(rows) {
+            let person = row.map(|row| person(store, access, definitions, &row, at)).transpose()?;
+            on(*id, person);
+        }
+    }
+    Ok(())
+}
+
+/// Calls `on` for every profile, as of `at`.
+pub fn everybody(
+    store: &mut dyn Reader,
+    access: &Access,
+    definitions: &Workspace,
+    at: Timestamp,
+    on: &mut dyn FnMut(Person),
+) -> Result<(), Error> {
+    let prefix = vec![Value::Int(access.workspace.0.into()), PERSON];
+    let mut after = None;
+    loop {
+        let rows = store.scan(&Scan { after, ..Scan::prefix(&schema::PROFILE, prefix.clone(), PAGE) })?;
+        for row in &rows {
+            on(person(store, access, definitions, row, at)?);
+        }
+        match rows.last() {
+            Some(last) if rows.len() == PAGE => after = Some(last[..schema::PROFILE.key].to_vec()),
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn person(
+    store: &mut dyn Reader,
+    access: &Access,
+    definitions: &Workspace,
+    row: &Row,
+    at: Timestamp,
+) -> Result<Person, Error> {
+    let profile = Profile::from_row(row)?;
+    let keys: Vec<Row> = profile.nodes.iter().map(|id| Node::key(access.workspace, *id)).collect();
+    let rows = store.get(&schema::NODE, &keys)?;
+    let nodes = rows.iter().flatten().map(|row| Node::from_row(row, store)).collect::<Result<_, Error>>()?;
+    Ok(Person { id: profile.id, ids: profile.nodes.to_vec(), nodes, unstated: definitions.unstated, at })
+}
