@@ -15,11 +15,13 @@ use smallvec::SmallVec;
 
 use crate::{
     dictionary::{ABSENT, Dictionary},
+    people::NOBODY,
     set::Set,
 };
 
-/// Unsorted points that are looked through rather than merged.
-const LATE_MAX: usize = 8192;
+/// Unsorted points that are looked through rather than merged, and the part of those they would be merged into.
+const LATE_MAX: usize = 4096;
+const LATE_PART: usize = 32;
 
 /// A property that a condition reads of events.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +39,8 @@ pub struct Column {
     nodes: Vec<u32>,
     /// Points up to here are sorted by time.
     sorted: usize,
+    /// The earliest of those that are not.
+    earliest_late: Option<Timestamp>,
     values: Vec<(Path, Coded<Value>)>,
     amounts: Vec<(Path, Coded<Decimal>)>,
     edges: Vec<Edges>,
@@ -47,19 +51,27 @@ pub struct Column {
 struct Coded<T> {
     codes: Vec<u32>,
     dictionary: Dictionary<T>,
+    /// Of amounts, what each code is worth in billionths; what is absent is worth nothing.
+    worth: Vec<i128>,
 }
 
 impl<T> Default for Coded<T> {
     fn default() -> Self {
-        Coded { codes: vec![], dictionary: Dictionary::default() }
+        Coded { codes: vec![], dictionary: Dictionary::default(), worth: vec![0] }
     }
 }
 
-/// The first and the last matching point of each node.
+/// The first and the last matching point of each node, and of each profile. [`Timestamp::MAX`] and [`Timestamp::MIN`] where
+/// there is none.
 #[derive(Debug)]
 struct Edges {
     filter: Vec<PropertyTest>,
-    /// [`Timestamp::MAX`] and [`Timestamp::MIN`] where there is none.
+    of_nodes: Bounds,
+    of_profiles: Bounds,
+}
+
+#[derive(Debug, Default)]
+struct Bounds {
     first: Vec<Timestamp>,
     last: Vec<Timestamp>,
 }
@@ -86,11 +98,13 @@ impl Column {
         column
     }
 
-    /// Adds an event of a node.
-    pub fn add(&mut self, node: u32, event: &(impl EventFields + ?Sized)) {
+    /// Adds an event of a node, of this profile.
+    pub fn add(&mut self, node: u32, head: u32, event: &(impl EventFields + ?Sized)) {
         let at = event.at();
         if self.sorted == self.times.len() && self.times.last().is_none_or(|last| *last <= at) {
             self.sorted += 1;
+        } else {
+            self.earliest_late = Some(self.earliest_late.map_or(at, |earliest| earliest.min(at)));
         }
         self.times.push(at);
         self.nodes.push(node);
@@ -99,16 +113,25 @@ impl Column {
             coded.codes.push(coded.dictionary.code(value));
         }
         for (path, coded) in &mut self.amounts {
-            coded.codes.push(coded.dictionary.code(event.amount(path)));
+            let amount = event.amount(path);
+            let code = coded.dictionary.code(amount);
+            if coded.worth.len() <= code as usize {
+                coded.worth.push(amount.and_then(billionths).unwrap_or_default());
+            }
+            coded.codes.push(code);
         }
         let mut edges = std::mem::take(&mut self.edges);
         for edge in &mut edges {
             if self.newest_passes(&edge.filter) {
-                edge.note(node, at);
+                edge.of_nodes.note(node, at, at);
+                if head != NOBODY {
+                    edge.of_profiles.note(head, at, at);
+                }
             }
         }
         self.edges = edges;
-        if self.times.len() - self.sorted > LATE_MAX.max(self.sorted / 32) {
+        let late = self.times.len() - self.sorted;
+        if late > LATE_MAX && late > (self.sorted - self.place_of_late()) / LATE_PART {
             self.settle();
         }
     }
@@ -126,17 +149,27 @@ impl Column {
         if self.sorted == self.times.len() {
             return;
         }
-        let mut order: Vec<u32> = (0..self.times.len() as u32).collect();
+        // What comes before all that is late stays where it is.
+        let start = self.place_of_late();
+        let mut order: Vec<u32> = (start as u32..self.times.len() as u32).collect();
         // Stable, and quick where most of it is sorted.
         order.sort_by_key(|place| self.times[*place as usize]);
-        fn put<T: Copy>(order: &[u32], column: &mut Vec<T>) {
-            *column = order.iter().map(|place| column[*place as usize]).collect();
-        }
-        put(&order, &mut self.times);
-        put(&order, &mut self.nodes);
-        self.values.iter_mut().for_each(|(_, coded)| put(&order, &mut coded.codes));
-        self.amounts.iter_mut().for_each(|(_, coded)| put(&order, &mut coded.codes));
-        self.sorted = self.times.len();
+        let put = |column: &mut Vec<u32>| {
+            let moved: Vec<u32> = order.iter().map(|place| column[*place as usize]).collect();
+            column[start..].copy_from_slice(&moved);
+        };
+        put(&mut self.nodes);
+        self.values.iter_mut().for_each(|(_, coded)| put(&mut coded.codes));
+        self.amounts.iter_mut().for_each(|(_, coded)| put(&mut coded.codes));
+        let moved: Vec<Timestamp> = order.iter().map(|place| self.times[*place as usize]).collect();
+        self.times[start..].copy_from_slice(&moved);
+        (self.sorted, self.earliest_late) = (self.times.len(), None);
+    }
+
+    /// Where the first of those that are late belongs.
+    fn place_of_late(&self) -> usize {
+        let sorted = &self.times[..self.sorted];
+        self.earliest_late.map_or(self.sorted, |earliest| sorted.partition_point(|at| *at <= earliest))
     }
 
     /// Drops the points of the nodes that are gone.
@@ -153,9 +186,7 @@ impl Column {
         self.amounts.iter_mut().for_each(|(_, coded)| retain(&keep, &mut coded.codes));
         self.sorted = self.times.len();
         for edge in &mut self.edges {
-            for node in gone.iter().take_while(|node| (*node as usize) < edge.first.len()).collect::<Vec<_>>() {
-                (edge.first[node as usize], edge.last[node as usize]) = (Timestamp::MAX, Timestamp::MIN);
-            }
+            gone.iter().for_each(|node| edge.of_nodes.put(node, Timestamp::MAX, Timestamp::MIN));
         }
     }
 
@@ -249,40 +280,55 @@ impl Column {
         Some(move |place: usize| coded.dictionary.value(coded.codes[place]).copied())
     }
 
-    /// The amounts of a property in billionths, exactly: the codes by place, and what each code is worth; the first is that
-    /// of none.
-    pub fn billionths(&self, path: &Path) -> Option<(&[u32], Vec<Option<i128>>)> {
+    /// The amounts of a property in billionths, exactly: the codes by place, and what each code is worth.
+    pub fn billionths(&self, path: &Path) -> Option<(&[u32], &[i128])> {
         let (_, coded) = self.amounts.iter().find(|(kept, _)| kept == path)?;
-        let worth = coded.dictionary.values().iter().map(|amount| Some(billionths(*amount)?));
-        Some((&coded.codes, std::iter::once(None).chain(worth).collect()))
+        Some((&coded.codes, &coded.worth))
     }
 
-    /// Keeps the first and the last point of each node that pass these tests from now on.
-    pub fn keep_edges(&mut self, tests: &[PropertyTest]) {
+    /// Keeps the first and the last point of each profile that pass these tests from now on. `heads`: the profile by node.
+    pub fn keep_edges(&mut self, tests: &[PropertyTest], heads: &[u32]) {
         if self.edges(tests).is_some() {
             return;
         }
-        let mut edges = Edges { filter: tests.to_vec(), first: vec![], last: vec![] };
+        let (of_nodes, of_profiles) = Default::default();
+        let mut edges = Edges { filter: tests.to_vec(), of_nodes, of_profiles };
         let Some(filter) = self.filter(tests) else { return };
         for place in (0..self.times.len()).filter(|place| filter.all(*place)) {
-            edges.note(self.nodes[place], self.times[place]);
+            let (node, at) = (self.nodes[place], self.times[place]);
+            edges.of_nodes.note(node, at, at);
+            let head = heads[node as usize];
+            if head != NOBODY {
+                edges.of_profiles.note(head, at, at);
+            }
         }
         drop(filter);
         self.edges.push(edges);
     }
 
-    /// The first and the last point by node that pass these tests, where they are kept. [`Timestamp::MAX`] and
+    /// The first and the last point by profile that pass these tests, where they are kept. [`Timestamp::MAX`] and
     /// [`Timestamp::MIN`]: there is none.
     pub fn edges(&self, tests: &[PropertyTest]) -> Option<(&[Timestamp], &[Timestamp])> {
         let edges = self.edges.iter().find(|edges| edges.filter == tests)?;
-        Some((&edges.first, &edges.last))
+        Some((&edges.of_profiles.first, &edges.of_profiles.last))
+    }
+
+    /// A profile has these nodes now.
+    pub fn joined(&mut self, head: u32, nodes: &[u32]) {
+        for edges in &mut self.edges {
+            edges.of_profiles.put(head, Timestamp::MAX, Timestamp::MIN);
+            for node in nodes.iter().map(|node| *node as usize).filter(|node| *node < edges.of_nodes.first.len()) {
+                edges.of_profiles.note(head, edges.of_nodes.first[node], edges.of_nodes.last[node]);
+            }
+        }
     }
 
     /// About how many bytes it takes.
     pub fn heap_bytes(&self) -> usize {
         let values = self.values.iter().map(|(_, c)| c.codes.capacity() * 4 + c.dictionary.heap_bytes());
         let amounts = self.amounts.iter().map(|(_, c)| c.codes.capacity() * 4 + c.dictionary.heap_bytes());
-        let edges = self.edges.iter().map(|edges| edges.first.capacity() * 16);
+        let edges =
+            self.edges.iter().map(|edges| (edges.of_nodes.first.capacity() + edges.of_profiles.first.capacity()) * 16);
         self.times.capacity() * 8 + self.nodes.capacity() * 4 + values.chain(amounts).chain(edges).sum::<usize>()
     }
 }
@@ -293,15 +339,23 @@ pub fn billionths(number: Decimal) -> Option<i128> {
     number.normalize().mantissa().checked_mul(10i128.pow(places))
 }
 
-impl Edges {
-    fn note(&mut self, node: u32, at: Timestamp) {
-        let node = node as usize;
-        if self.first.len() <= node {
-            self.first.resize(node + 1, Timestamp::MAX);
-            self.last.resize(node + 1, Timestamp::MIN);
+impl Bounds {
+    /// Of a node or profile there is a first and a last point.
+    fn note(&mut self, number: u32, first: Timestamp, last: Timestamp) {
+        let place = number as usize;
+        if self.first.len() <= place {
+            self.first.resize(place + 1, Timestamp::MAX);
+            self.last.resize(place + 1, Timestamp::MIN);
         }
-        self.first[node] = self.first[node].min(at);
-        self.last[node] = self.last[node].max(at);
+        self.first[place] = self.first[place].min(first);
+        self.last[place] = self.last[place].max(last);
+    }
+
+    /// Puts others in their place, where there are any.
+    fn put(&mut self, number: u32, first: Timestamp, last: Timestamp) {
+        if let (Some(kept), Some(end)) = (self.first.get_mut(number as usize), self.last.get_mut(number as usize)) {
+            (*kept, *end) = (first, last);
+        }
     }
 }
 

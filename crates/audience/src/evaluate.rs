@@ -4,6 +4,8 @@
 //! read the columns at the speed of memory. All else gathers the points of those in question and asks the program that
 //! decides live segments; so there is one meaning, and no second one to keep in step.
 
+use std::cell::RefCell;
+
 use onefold_model::{
     Timestamp, Value,
     profile::{
@@ -12,7 +14,8 @@ use onefold_model::{
         series,
     },
     segment::{
-        Condition, EventMatch, Events, Facts, Keeps, Lookup, Measure, Metric, MetricId, Path, Program, Test, Window,
+        Condition, EventMatch, Events, Facts, Keeps, Lookup, Measure, Metric, MetricId, Path, Program, Sequence, Test,
+        Window,
     },
 };
 use rust_decimal::Decimal;
@@ -20,7 +23,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::{
-    column::{Column, billionths},
+    column::{Column, Filter, Point, billionths},
     index::{Index, Missing},
     people::NOBODY,
     set::Set,
@@ -49,7 +52,7 @@ impl<'a> Evaluation<'a> {
         match condition {
             Condition::All(of) => {
                 let mut parts: Vec<&Condition> = of.iter().collect();
-                parts.sort_by_key(|part| self.cost(part));
+                parts.sort_by_cached_key(|part| (self.holds_of_most(part), self.cost(part)));
                 let mut left = within.clone();
                 for part in parts {
                     // Also where nobody is left: what is missing is said in any case.
@@ -59,7 +62,7 @@ impl<'a> Evaluation<'a> {
             }
             Condition::Any(of) => {
                 let mut parts: Vec<&Condition> = of.iter().collect();
-                parts.sort_by_key(|part| self.cost(part));
+                parts.sort_by_cached_key(|part| (self.holds_of_most(part), self.cost(part)));
                 let (mut found, mut rest) = (Set::new(self.index.people.capacity()), within.clone());
                 for part in parts {
                     let more = self.holds(part, &rest)?;
@@ -103,11 +106,28 @@ impl<'a> Evaluation<'a> {
                 None => self.gathered(condition, within),
             },
             Condition::Events(events) => self.events(condition, events, within),
-            Condition::Sequence(_) => self.gathered(condition, within),
+            Condition::Sequence(sequence) => {
+                self.followed(sequence, within).unwrap_or_else(|| self.gathered(condition, within))
+            }
         }
     }
 
-    /// About how many points it reads: the order in which parts are asked.
+    /// Whether it holds for those of whom nothing is known, who are many: what holds for few is asked first.
+    fn holds_of_most(self, condition: &Condition) -> bool {
+        match condition {
+            Condition::All(of) => of.iter().all(|part| self.holds_of_most(part)),
+            Condition::Any(of) => of.iter().any(|part| self.holds_of_most(part)),
+            Condition::Not(of) => !self.holds_of_most(of),
+            Condition::Segment(name) => self.lookup.segment(name).is_some_and(|other| self.holds_of_most(other)),
+            Condition::Events(Events { measure: Measure::Count | Measure::Sum(_), is, .. }) => {
+                is.passes(Some(&Value::Number(Decimal::ZERO)))
+            }
+            Condition::Events(Events { is, .. }) => is.passes(None),
+            _ => false,
+        }
+    }
+
+    /// About how many points it reads.
     fn cost(self, condition: &Condition) -> usize {
         match condition {
             Condition::All(of) | Condition::Any(of) => of.iter().map(|part| self.cost(part)).sum(),
@@ -142,13 +162,13 @@ impl<'a> Evaluation<'a> {
         let (from, to) = window.at(self.now, self.lookup.time_zone());
         match measure {
             Measure::Count => {
-                // Where one reads fewer nodes than points.
+                // Where one reads fewer people than points.
                 if let (Some(wanted), Some((_, last))) = (presence(is), column.edges(&event.filter))
                     && to == self.now
                     && !column.is_ahead(self.now)
-                    && last.len() / 2 < column.about(from, to)
+                    && last.len() / 8 < column.about(from, to)
                 {
-                    let some = self.any_node(last, within, |last| last > Timestamp::MIN && last >= from);
+                    let some = within.passing(last, |last| *last > Timestamp::MIN && *last >= from);
                     return Ok(if wanted { some } else { without(within, &some) });
                 }
                 self.counted(column, event, from, to, is, within)
@@ -161,31 +181,15 @@ impl<'a> Evaluation<'a> {
                 let Some((first, last)) = column.edges(&event.filter).filter(|_| !column.is_ahead(self.now)) else {
                     return self.gathered(condition, within);
                 };
-                // Of several nodes the first of all counts: one before the window is before it.
                 let found = if *measure == Measure::First {
-                    let known = |at: Timestamp| at < Timestamp::MAX;
-                    let some = self.any_node(first, within, |at| known(at) && at < to);
-                    without(&some, &self.any_node(first, within, |at| known(at) && at < from))
+                    within.passing(first, |at| *at < Timestamp::MAX && from <= *at && *at < to)
                 } else {
-                    let known = |at: Timestamp| at > Timestamp::MIN;
-                    let some = self.any_node(last, within, |at| known(at) && at >= from);
-                    without(&some, &self.any_node(last, within, |at| known(at) && at >= to))
+                    within.passing(last, |at| *at > Timestamp::MIN && from <= *at && *at < to)
                 };
                 Ok(if *is == Test::Exists(true) { found } else { without(within, &found) })
             }
             _ => self.gathered(condition, within),
         }
-    }
-
-    /// Of those `within`, who has a node of which this is true.
-    fn any_node(self, by_node: &[Timestamp], within: &Set, is: impl Fn(Timestamp) -> bool) -> Set {
-        let mut found = Set::new(self.index.people.capacity());
-        for (at, head) in by_node.iter().zip(self.index.people.heads()) {
-            if is(*at) && within.has(*head) {
-                found.insert(*head);
-            }
-        }
-        found
     }
 
     fn counted(
@@ -198,22 +202,22 @@ impl<'a> Evaluation<'a> {
         within: &Set,
     ) -> Result<Set, Missing> {
         let filter = column.filter(&event.filter).ok_or_else(|| missing(event))?;
-        let heads = self.index.people.heads();
-        let (mut counts, mut touched) = (vec![0u32; self.index.people.capacity()], vec![]);
-        column.scan(from, to, &filter, |point| {
-            let head = heads[point.node as usize];
-            if within.has(head) {
+        let passes = |count: u32| is.passes(Some(&Value::Number(count.into())));
+        let few: Vec<bool> = (0..64).map(passes).collect();
+        let passes = |count: u32| few.get(count as usize).copied().unwrap_or_else(|| passes(count));
+        let decided = with_numbers(self.index.people.capacity(), |counts| {
+            let mut touched = vec![];
+            self.scan(column, from, to, &filter, within, |head, _| {
                 let count = &mut counts[head as usize];
                 if *count == 0 {
                     touched.push(head);
                 }
                 *count += 1;
-            }
+            });
+            let take = |head: u32| (head, passes(std::mem::take(&mut counts[head as usize])));
+            self.decided(within, passes(0), touched.into_iter().map(take))
         });
-        let passes = |count: u32| is.passes(Some(&Value::Number(count.into())));
-        let few: Vec<bool> = (0..64).map(passes).collect();
-        let passes = |count: u32| few.get(count as usize).copied().unwrap_or_else(|| passes(count));
-        Ok(self.decided(within, passes(0), touched.into_iter().map(|head| (head, passes(counts[head as usize])))))
+        Ok(decided)
     }
 
     fn summed(
@@ -227,23 +231,88 @@ impl<'a> Evaluation<'a> {
     ) -> Result<Set, Missing> {
         let filter = column.filter(&event.filter).ok_or_else(|| missing(event))?;
         let (codes, worth) = column.billionths(path).ok_or_else(|| missing(event))?;
-        let heads = self.index.people.heads();
-        // Where a person's sum is: people are many, and those with points few.
-        let (mut places, mut sums) = (vec![0u32; self.index.people.capacity()], vec![]);
-        column.scan(from, to, &filter, |point| {
-            let head = heads[point.node as usize];
-            if !within.has(head) {
-                return;
-            }
-            let Some(amount) = worth[codes[point.place] as usize] else { return };
-            let place = &mut places[head as usize];
-            if *place == 0 {
-                sums.push((head, 0i128));
-                *place = sums.len() as u32;
-            }
-            sums[*place as usize - 1].1 += amount;
+        let sums = with_numbers(self.index.people.capacity(), |places| {
+            let mut sums: Vec<(u32, i128)> = vec![];
+            self.scan(column, from, to, &filter, within, |head, place| {
+                *of_one(&mut sums, places, head, 0) += worth[codes[place] as usize];
+            });
+            sums.iter().for_each(|(head, _)| places[*head as usize] = 0);
+            sums
         });
         Ok(self.decided(within, bounds(0), sums.into_iter().map(|(head, sum)| (head, bounds(sum)))))
+    }
+
+    /// `A then B`, and `A then no B`, at any time after: of the As in the window the one that is best decides, the first
+    /// and the last. `None` where it is not so simple: within a time, or where one event may be both.
+    fn followed(self, sequence: &Sequence, within: &Set) -> Option<Result<Set, Missing>> {
+        let Sequence { first, window, then, follows, within_ms } = sequence;
+        let apart = matches!((&first.event, &then.event), (Some(a), Some(b)) if a != b);
+        if within_ms.is_some() || !apart {
+            return None;
+        }
+        let scanned = || {
+            let (a, b) = (self.column(first)?, self.column(then)?);
+            let (first, then) = (
+                a.filter(&first.filter).ok_or_else(|| missing(first))?,
+                b.filter(&then.filter).ok_or_else(|| missing(then))?,
+            );
+            let (from, to) = window.at(self.now, self.lookup.time_zone());
+            // Of each the A that is best, and whether a B came then or after.
+            let each = with_numbers(self.index.people.capacity(), |places| {
+                let mut each: Vec<(u32, (Timestamp, bool))> = vec![];
+                self.scan(a, from, to, &first, within, |head, place| {
+                    let at = a.time(place);
+                    let (best, _) = of_one(&mut each, places, head, (at, false));
+                    *best = if *follows { at.min(*best) } else { at.max(*best) };
+                });
+                self.scan(b, from, self.now, &then, within, |head, place| {
+                    if let Some(number) = places[head as usize].checked_sub(1) {
+                        let (best, met) = &mut each[number as usize].1;
+                        *met |= b.time(place) >= *best;
+                    }
+                });
+                each.iter().for_each(|(head, _)| places[*head as usize] = 0);
+                each
+            });
+            Ok(each)
+        };
+        let decide = |(head, (_, met)): (u32, (Timestamp, bool))| (head, met == *follows);
+        Some(scanned().map(|each| self.decided(within, false, each.into_iter().map(decide))))
+    }
+
+    /// Calls `on` with the profile and the place of each point in [from, to) that passes, of those `within`.
+    fn scan(
+        self,
+        column: &Column,
+        from: Timestamp,
+        to: Timestamp,
+        filter: &Filter<'_>,
+        within: &Set,
+        mut on: impl FnMut(u32, usize),
+    ) {
+        let heads = self.index.people.heads();
+        // Whose a point is lies anywhere in memory: a few hundred are looked up at once, without a branch, so that the
+        // processor waits for all of them together.
+        let mut waiting = [Point { place: 0, node: 0 }; AT_ONCE];
+        let mut look = |points: &[Point]| {
+            let (mut found, mut count) = ([(0, 0); AT_ONCE], 0);
+            for point in points {
+                let head = heads[point.node as usize];
+                found[count] = (head, point.place);
+                count += usize::from(within.has(head));
+            }
+            found[..count].iter().for_each(|(head, place)| on(*head, *place));
+        };
+        let mut count = 0;
+        column.scan(from, to, filter, |point| {
+            waiting[count] = point;
+            count += 1;
+            if count == AT_ONCE {
+                look(&waiting);
+                count = 0;
+            }
+        });
+        look(&waiting[..count]);
     }
 
     /// Those decided for, and of the others `within` all, where `others` is true.
@@ -339,6 +408,37 @@ impl<'a> Evaluation<'a> {
         }
         Ok(())
     }
+}
+
+/// Points whose profiles are looked up at once.
+const AT_ONCE: usize = 256;
+
+/// What is kept of one person, who begins with `first`. People are many, and those of whom something is kept few: `places`
+/// has by person where in `each` it is, from 1 up.
+fn of_one<'e, T>(each: &'e mut Vec<(u32, T)>, places: &mut [u32], head: u32, first: T) -> &'e mut T {
+    let place = &mut places[head as usize];
+    if *place == 0 {
+        each.push((head, first));
+        *place = each.len() as u32;
+    }
+    &mut each[*place as usize - 1].1
+}
+
+/// Hands out a number for each person, all 0, which must be all 0 again at the end: to make them anew for every question
+/// would take longer than most questions.
+fn with_numbers<T>(len: usize, work: impl FnOnce(&mut [u32]) -> T) -> T {
+    thread_local! {
+        static NUMBERS: RefCell<Vec<u32>> = const { RefCell::new(vec![]) };
+    }
+    // Taken out: after a panic they are not there, rather than not 0.
+    let mut numbers = NUMBERS.take();
+    if numbers.len() < len {
+        numbers.resize(len, 0);
+    }
+    let done = work(&mut numbers);
+    debug_assert!(numbers.iter().all(|number| *number == 0));
+    NUMBERS.set(numbers);
+    done
 }
 
 fn without(set: &Set, others: &Set) -> Set {

@@ -51,11 +51,12 @@ impl Index {
     /// Adds an accepted event of a node.
     pub fn add(&mut self, node: NodeId, event: &(impl EventFields + ?Sized)) {
         let node = self.people.number(node);
-        let Index { columns, .. } = self;
+        let Index { columns, people, .. } = self;
+        let head = people.heads()[node as usize];
         // Without a copy of the name: there are few columns.
         for (name, column) in columns.iter_mut() {
             if name.as_deref().is_none_or(|name| name == event.name()) {
-                column.add(node, event);
+                column.add(node, head, event);
             }
         }
     }
@@ -63,6 +64,15 @@ impl Index {
     /// Takes a profile as it is now, or that there is none any more.
     pub fn set(&mut self, id: ProfileId, person: Option<&impl Person>) {
         self.people.set(id, person);
+        if let Some(number) = self.people.find(id) {
+            let nodes = self.people.nodes(number);
+            self.columns.values_mut().for_each(|column| column.joined(number, nodes));
+        }
+    }
+
+    /// Puts late events in their place, so that nobody has to look through them.
+    pub fn settle(&mut self) {
+        self.columns.values_mut().for_each(Column::settle);
     }
 
     /// Makes ready for asking this again and again: the first and last events by node, where a condition asks for them. It
@@ -72,7 +82,7 @@ impl Index {
         crate::wants::edges_of(condition, lookup, &mut edges);
         for event in edges {
             if let Some(column) = self.columns.get_mut(&event.event) {
-                column.keep_edges(&event.filter);
+                column.keep_edges(&event.filter, self.people.heads());
             }
         }
     }

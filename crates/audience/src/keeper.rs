@@ -215,6 +215,7 @@ impl Keeper {
                 }
             })?;
         }
+        index.settle();
         (kept.is_filled, kept.next_offset, kept.as_of) = (true, next, as_of);
         Ok(())
     }

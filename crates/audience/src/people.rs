@@ -49,6 +49,31 @@ pub struct People {
 struct Trait {
     codes: Vec<u32>,
     dictionary: Dictionary<Value>,
+    /// Who has which value, by code, where there are few.
+    sets: Vec<Set>,
+}
+
+/// Values of a trait for each of which a set is kept.
+const SETS_MAX: usize = 128;
+
+impl Trait {
+    fn set(&mut self, number: u32, capacity: usize, value: Option<&Value>) {
+        let code = self.dictionary.code(value.cloned());
+        if self.codes.len() <= number as usize {
+            self.codes.resize(capacity, ABSENT);
+        }
+        let before = std::mem::replace(&mut self.codes[number as usize], code);
+        if self.dictionary.values().len() >= SETS_MAX {
+            self.sets = vec![];
+            return;
+        }
+        self.sets.resize_with(self.dictionary.values().len() + 1, Set::default);
+        if self.sets[before as usize].has(number) {
+            self.sets[before as usize].remove(number);
+        }
+        self.sets[code as usize].grow(capacity);
+        self.sets[code as usize].insert(number);
+    }
 }
 
 impl People {
@@ -98,11 +123,7 @@ impl People {
         self.alive.insert(number);
         let capacity = self.ids.len();
         for (name, kept) in &mut self.traits {
-            let code = kept.dictionary.code(person.trait_value(name).cloned());
-            if kept.codes.len() <= number as usize {
-                kept.codes.resize(capacity, ABSENT);
-            }
-            kept.codes[number as usize] = code;
+            kept.set(number, capacity, person.trait_value(name));
         }
         for ((purpose, channel), allowed) in &mut self.allowed {
             allowed.grow(capacity);
@@ -134,6 +155,11 @@ impl People {
         self.numbers.get(&id.0).copied().filter(|number| self.alive.has(*number))
     }
 
+    /// The nodes of a profile.
+    pub fn nodes(&self, number: u32) -> &[u32] {
+        self.members.get(&number).map_or(&[], |nodes| nodes)
+    }
+
     /// The nodes that belong to nobody.
     pub fn strays(&self) -> Set {
         let mut strays = Set::new(self.ids.len());
@@ -144,12 +170,14 @@ impl People {
     /// Of those `within`, who has a value of the trait that passes; `None` where it is not kept.
     pub fn with_trait(&self, name: &str, within: &Set, mut passes: impl FnMut(Option<&Value>) -> bool) -> Option<Set> {
         let kept = self.traits.get(name)?;
-        let mut passing = Set::new(kept.dictionary.values().len() + 1);
         let values = std::iter::once(None).chain(kept.dictionary.values().iter().map(Some));
-        (ABSENT..).zip(values).filter(|(_, value)| passes(*value)).for_each(|(code, _)| passing.insert(code));
+        let passing: Vec<bool> = values.map(&mut passes).collect();
+        if kept.sets.len() < passing.len() {
+            return Some(within.passing(&kept.codes, |code| passing[*code as usize]));
+        }
         let mut found = Set::new(self.ids.len());
-        let code = |number: u32| kept.codes.get(number as usize).copied().unwrap_or(ABSENT);
-        within.iter().filter(|number| passing.has(code(*number))).for_each(|number| found.insert(number));
+        kept.sets.iter().zip(passing).filter(|(_, passes)| *passes).for_each(|(set, _)| found.add_all(set));
+        found.keep(within);
         Some(found)
     }
 
@@ -174,7 +202,10 @@ impl People {
     /// About how many bytes it takes.
     pub fn heap_bytes(&self) -> usize {
         let each = size_of::<NodeId>() * 3 / 2 + 12 + 4 + size_of::<(u32, Box<[u32]>)>() * 3 / 2 + 16;
-        let traits = self.traits.values().map(|t| t.codes.capacity() * 4 + t.dictionary.heap_bytes());
+        let traits = self.traits.values().map(|t| {
+            let sets = t.sets.iter().map(Set::heap_bytes).sum::<usize>();
+            t.codes.capacity() * 4 + t.dictionary.heap_bytes() + sets
+        });
         let sets = self.allowed.values().map(Set::heap_bytes);
         self.ids.capacity() * each + self.alive.heap_bytes() + traits.chain(sets).sum::<usize>()
     }

@@ -65,6 +65,20 @@ impl Set {
         self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word |= other);
     }
 
+    /// Those in it whose value, by number, passes. What is beyond the values is left out.
+    pub fn passing<T>(&self, values: &[T], is: impl Fn(&T) -> bool) -> Set {
+        let mut found = Set { words: vec![0; self.words.len()] };
+        for ((word, within), values) in found.words.iter_mut().zip(&self.words).zip(values.chunks(64)) {
+            if *within != 0 {
+                // Without a branch for each, so that several are compared at once.
+                let passing =
+                    values.iter().enumerate().fold(0u64, |word, (bit, value)| word | u64::from(is(value)) << bit);
+                *word = passing & within;
+            }
+        }
+        found
+    }
+
     /// How many are in both.
     pub fn len_of_both(&self, other: &Set) -> usize {
         self.words.iter().zip(&other.words).map(|(a, b)| (a & b).count_ones() as usize).sum()
@@ -117,6 +131,9 @@ mod tests {
             prop_assert_eq!(set(&a).len(), a.len());
             prop_assert_eq!(set(&a).is_empty(), a.is_empty());
             prop_assert!((0..400).all(|n| set(&a).has(n) == a.contains(&n)));
+            let even: Vec<bool> = (0..200).map(|n| n % 2 == 0).collect();
+            let passing: BTreeSet<u32> = set(&a).passing(&even, |even| *even).iter().collect();
+            prop_assert_eq!(passing, a.iter().copied().filter(|n| n % 2 == 0 && *n < 200).collect());
             let mut without = set(&a);
             a.iter().for_each(|n| without.remove(*n));
             prop_assert!(without.is_empty());
