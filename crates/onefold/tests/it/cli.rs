@@ -56,8 +56,15 @@ fn the_main_job(folder: &Folder) {
     let expected = customers_with(3, 100.0);
     let count = folder.json(&["segment", "count", "high-value"]);
     assert_eq!((count["segment"].as_str(), count["count"].as_u64()), (Some("high-value"), Some(expected as u64)));
-    let preview = folder.json(&["segment", "preview", text]);
+    let preview = folder.json(&["segment", "preview", text, "--by", "plan"]);
     assert_eq!(preview["count"].as_u64(), Some(expected as u64));
+    assert_eq!((&preview["served_by"], &preview["by"]["plan"][0]["count"]), (&"index".into(), &preview["count"]));
+    let overlap = folder.json(&["segment", "overlap", "high-value", r#"count("Order Completed") >= 1"#]);
+    let others = overlap["counts"][1].as_u64().unwrap() - expected as u64;
+    assert_eq!(
+        overlap["overlaps"],
+        serde_json::json!([{ "of": [1], "count": others }, { "of": [0, 1], "count": expected }])
+    );
     let members = folder.run(&["segment", "members", "high-value"]);
     assert_eq!(members.lines().count(), expected);
     let questions: [&[&str]; 5] = [
@@ -71,6 +78,13 @@ fn the_main_job(folder: &Folder) {
     let server = folder.serve();
     let served: Vec<String> = questions.iter().map(|args| folder.run(args)).collect();
     assert_eq!(alone, served);
+    // The index of a running server follows what comes.
+    let ever = r#"count("Order Completed") >= 1"#;
+    let before = folder.json(&["segment", "preview", ever])["count"].as_u64().unwrap();
+    folder.run(&["profile", "merge", "user_id:00004", "user_id:00111"]);
+    assert_eq!(folder.json(&["segment", "preview", ever])["count"], before - 1);
+    folder.run(&["profile", "unmerge", "user_id:00004", "user_id:00111"]);
+    assert_eq!(folder.json(&["segment", "preview", ever])["count"], before);
     drop(server);
     let profile = folder.json(&["profile", "show", "00004"]);
     assert_eq!(profile["identifiers"][0]["kind"], "user_id");
