@@ -312,6 +312,22 @@ pub enum Bench {
         #[arg(long, default_value_t = 1_000_000)]
         rows: u64,
     },
+    /// Eight audiences over a shop: how long a count takes, beside DuckDB and ClickHouse where they are installed.
+    Segments {
+        #[arg(long, default_value_t = 1_000_000)]
+        users: u64,
+        #[arg(long, default_value_t = 20_000_000)]
+        events: u64,
+        /// A folder with profiles.parquet and events.parquet, instead of a shop that is made.
+        #[arg(long, value_name = "DIR")]
+        load: Option<PathBuf>,
+        /// The instant as of which is counted.
+        #[arg(long, default_value = "2026-01-01T00:00:00Z")]
+        now: String,
+        /// A folder with the Python environments duckdb and clickhouse; bench/run.sh makes it.
+        #[arg(long, value_name = "DIR", default_value = "target/peers")]
+        peers: PathBuf,
+    },
     /// The whole pipeline: parse, dedupe, identity, fold, 50 live segments, commit.
     Pipeline {
         #[arg(long, default_value_t = 1_000_000)]

@@ -6,6 +6,8 @@ mod live;
 mod load;
 mod null;
 mod pipeline;
+mod segments;
+mod shop;
 
 use axum::http::Method;
 use serde_json::json;
@@ -18,6 +20,14 @@ pub async fn run(common: &Common, bench: cli::Bench) -> Result<(), Failure> {
         cli::Bench::Ingest { seconds } => ingest::run(seconds).await?,
         cli::Bench::Live { seconds } => live::run(seconds).await?,
         cli::Bench::Import { rows } => import::run(rows).await?,
+        cli::Bench::Segments { users, events, load, now, peers } => {
+            let now = onefold_model::Timestamp::parse(&now)
+                .ok_or_else(|| Failure::new(format!("{now:?} is no time"), "write it as 2026-01-01T00:00:00Z"))?;
+            let settings = segments::Settings { users, events, load, now, peers };
+            tokio::task::spawn_blocking(move || segments::run(&settings))
+                .await
+                .map_err(|error| Failure::new(error.to_string(), ""))??
+        }
         cli::Bench::Pipeline { events, profiles } => {
             tokio::task::spawn_blocking(move || pipeline::run(events, profiles))
                 .await
