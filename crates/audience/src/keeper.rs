@@ -22,8 +22,8 @@ use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
 use crate::{Index, Missing, Person, Set, Wants};
 
-/// Events added between two looks at the size.
-const LOOKED_AT_EVERY: u64 = 100_000;
+/// Offsets of the log that are read in one view of the store.
+const OFFSETS_AT_ONCE: u64 = 100_000;
 
 /// The indexes of all workspaces.
 pub struct Keeper {
@@ -173,9 +173,8 @@ impl Keeper {
     fn extend(&self, kept: &mut Kept, access: &Access, definitions: &Workspace, wants: &Wants) -> Result<(), AskError> {
         let mut all = kept.index.wants().clone();
         all.add(wants.clone());
-        let reader = &mut *self.store.reader().map_err(Error::from)?;
         let mut fresh = Kept { index: Index::new(all), unstated: definitions.unstated, ..Kept::default() };
-        self.fill(reader, &mut fresh, access, definitions)?;
+        self.fill(&mut fresh, access, definitions)?;
         if fresh.index.heap_bytes() > self.bytes_max {
             kept.too_large = Some(wants.clone());
             return Err(AskError::Full { bytes_max: self.bytes_max });
@@ -184,40 +183,41 @@ impl Keeper {
         Ok(())
     }
 
-    /// Puts everything in that is applied in this view of the store.
-    fn fill(
-        &self,
-        reader: &mut dyn Reader,
-        kept: &mut Kept,
-        access: &Access,
-        definitions: &Workspace,
-    ) -> Result<(), Error> {
+    /// Puts everything in that is applied, in many views of the store: a long one would hold up its checkpoints. What has
+    /// changed since the first of them is put in again at the end, in one view.
+    fn fill(&self, kept: &mut Kept, access: &Access, definitions: &Workspace) -> Result<(), Error> {
         let partition = access.workspace.partition(self.log.partitions());
-        let (next, as_of) = views::as_of(reader, partition)?;
+        let (next, as_of) = views::as_of(&mut *self.store.reader()?, partition)?;
         let Kept { index, due, .. } = kept;
-        feed::everybody(reader, access, definitions, as_of, &mut |person| {
-            if person.reachable_until() < Timestamp::MAX {
-                due.insert((person.reachable_until(), person.id()));
-            }
-            index.set(person.id(), Some(&person));
-        })?;
-        if !index.wants().events.is_empty() {
-            let mut added = 0u64;
-            let mut fits = true;
-            feed::accepted(reader, &*self.log, access, definitions, 0, next, &mut |node, event| {
-                if added.is_multiple_of(LOOKED_AT_EVERY) {
-                    fits = index.heap_bytes() <= self.bytes_max;
+        let mut after = None;
+        loop {
+            let reader = &mut *self.store.reader()?;
+            let last = feed::next_people(reader, access, definitions, after, as_of, &mut |person| {
+                if person.reachable_until() < Timestamp::MAX {
+                    due.insert((person.reachable_until(), person.id()));
                 }
-                added += 1;
-                // Past the bound the rest is left out; whoever asked it to be filled looks at the size.
-                if fits {
-                    index.add(node, event);
-                }
+                index.set(person.id(), Some(&person));
             })?;
+            if last.is_none() {
+                break;
+            }
+            after = last;
+        }
+        let mut start = if index.wants().events.is_empty() { next } else { 0 };
+        while start < next {
+            let end = next.min(start + OFFSETS_AT_ONCE);
+            // Past the bound the rest is left out; whoever asked it to be filled looks at the size.
+            if index.heap_bytes() <= self.bytes_max {
+                let reader = &mut *self.store.reader()?;
+                feed::accepted(reader, &*self.log, access, definitions, start, end, &mut |node, event| {
+                    index.add(node, event);
+                })?;
+            }
+            start = end;
         }
         index.settle();
         (kept.is_filled, kept.next_offset, kept.as_of) = (true, next, as_of);
-        Ok(())
+        self.catch_up(&mut *self.store.reader()?, kept, access, definitions)
     }
 
     fn catch_up_or_drop(&self, kept: &mut Kept, access: &Access, definitions: &Workspace) -> Result<(), Error> {
@@ -245,7 +245,7 @@ impl Keeper {
         let Some(mut changed) = changed.filter(|_| kept.unstated == definitions.unstated) else {
             let wants = kept.index.wants().clone();
             *kept = Kept { index: Index::new(wants), unstated: definitions.unstated, ..Kept::default() };
-            return self.fill(reader, kept, access, definitions);
+            return self.fill(kept, access, definitions);
         };
         while let Some((at, id)) = kept.due.first().copied().filter(|(at, _)| *at <= as_of) {
             kept.due.remove(&(at, id));

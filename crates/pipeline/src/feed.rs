@@ -186,26 +186,25 @@ pub fn people(
     Ok(())
 }
 
-/// Calls `on` for every profile, as of `at`.
-pub fn everybody(
+/// Calls `on` for the next profiles after `after`, as of `at`; gives the last of them where there may be more.
+pub fn next_people(
     store: &mut dyn Reader,
     access: &Access,
     definitions: &Workspace,
+    after: Option<ProfileId>,
     at: Timestamp,
     on: &mut dyn FnMut(Person),
-) -> Result<(), Error> {
+) -> Result<Option<ProfileId>, Error> {
     let prefix = vec![Value::Int(access.workspace.0.into()), PERSON];
-    let mut after = None;
-    loop {
-        let rows = store.scan(&Scan { after, ..Scan::prefix(&schema::PROFILE, prefix.clone(), PAGE) })?;
-        for row in &rows {
-            on(person(store, access, definitions, row, at)?);
-        }
-        match rows.last() {
-            Some(last) if rows.len() == PAGE => after = Some(last[..schema::PROFILE.key].to_vec()),
-            _ => return Ok(()),
-        }
+    let after = after.map(|id| Profile::key(access.workspace, id));
+    let rows = store.scan(&Scan { after, ..Scan::prefix(&schema::PROFILE, prefix, PAGE) })?;
+    let mut last = None;
+    for row in &rows {
+        let person = person(store, access, definitions, row, at)?;
+        last = Some(person.id());
+        on(person);
     }
+    Ok(last.filter(|_| rows.len() == PAGE))
 }
 
 fn person(
