@@ -1,5 +1,6 @@
 //! `onefold bench`: figures that others can measure again, on their machine.
 
+mod append;
 mod import;
 mod ingest;
 mod live;

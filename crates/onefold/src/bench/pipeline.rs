@@ -5,18 +5,18 @@
 
 use std::sync::Arc;
 
-use onefold_log::{Batch, EventLog, Kind, SqliteLog, SqliteLogSettings};
+use onefold_log::{EventLog, SqliteLog, SqliteLogSettings};
 use onefold_model::{
     Clock, Timestamp, WorkspaceId,
     clock::SystemClock,
     command::{Command, CommandRecord},
-    event::EventRecord,
     rng::SeededRng,
 };
 use onefold_pipeline::worker::{Step, Worker};
 use onefold_state::{SqliteSettings, SqliteStore, StateStore, schema};
 use serde_json::{Value, json};
 
+use super::append::Appender;
 use crate::Failure;
 
 const EVENTS: [(&str, u64); 8] = [
@@ -43,14 +43,14 @@ pub fn run(events: u64, profiles: u64) -> Result<Value, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let start = clock.now().minus(180 * 86_400_000);
     let names = segments();
-    let mut batch = Batch::new();
+    let mut commands = Appender::new(&*log);
     for (name, text) in &names {
         let definition = serde_json::from_value(json!({ "name": name, "condition": text }));
         let command = Command::SegmentSet(definition.map_err(|e| failed(&e))?);
         let record = CommandRecord { v: 1, workspace: WorkspaceId(1), at: start, caller: "bench".to_owned(), command };
-        batch.push(Kind::Command, &record.encode()).map_err(|e| failed(&e))?;
+        commands.command(&record.encode());
     }
-    append(&*log, batch)?;
+    commands.end()?;
     let settings = onefold_pipeline::Settings::default();
     let mut worker = Worker::open(log.clone(), store.clone(), clock.clone(), 0, settings).map_err(|e| failed(&e))?;
     while worker.step().map_err(|e| failed(&e))? == Step::Worked {}
@@ -75,15 +75,9 @@ pub fn run(events: u64, profiles: u64) -> Result<Value, Failure> {
     }))
 }
 
-fn append(log: &dyn EventLog, batch: Batch) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    runtime.block_on(log.append(0, batch)).map_err(|error| Failure::new(error.to_string(), ""))?;
-    Ok(())
-}
-
 fn fill(log: &dyn EventLog, events: u64, profiles: u64, now: Timestamp) -> Result<(), Failure> {
     let rng = SeededRng::new(42);
-    let mut batch = Batch::with_capacity(1 << 20);
+    let mut appender = Appender::new(log);
     for n in 0..events {
         // One in twenty was sent before.
         let id = if rng.below(20) == 0 { n.saturating_sub(rng.below(5000)) } else { n };
@@ -105,21 +99,9 @@ fn fill(log: &dyn EventLog, events: u64, profiles: u64, now: Timestamp) -> Resul
             "x".repeat(150),
         );
         let at = now.minus(((events - n) as f64 / events as f64 * 180.0 * 86_400_000.0) as i64);
-        let record = EventRecord {
-            workspace: WorkspaceId(1),
-            source: 1,
-            for_ever: false,
-            received_at: at,
-            timestamp: at,
-            sent_at: None,
-            json: &body,
-        };
-        batch.push_with(Kind::Event, |out| record.encode(out)).map_err(|error| Failure::new(error.to_string(), ""))?;
-        if batch.len() >= 1000 {
-            append(log, std::mem::replace(&mut batch, Batch::with_capacity(1 << 20)))?;
-        }
+        appender.add(at, &body);
     }
-    append(log, batch)
+    appender.end()
 }
 
 /// Fifty segments over the events, of the shapes that marketers use.

@@ -16,12 +16,11 @@ use std::{
 };
 
 use onefold_audience::{AskError, Keeper};
-use onefold_log::{Batch, EventLog, Kind, SqliteLog, SqliteLogSettings};
+use onefold_log::{EventLog, SqliteLog, SqliteLogSettings};
 use onefold_model::{
     Clock, Timestamp, WorkspaceId,
     access::{Access, Caller, Purpose},
     clock::{DAY_MS, SystemClock},
-    event::EventRecord,
     rng::SeededRng,
     segment::text,
 };
@@ -32,7 +31,10 @@ use onefold_pipeline::{
 use onefold_state::{SqliteSettings, SqliteStore, StateStore, schema};
 use serde_json::{Value, json};
 
-use super::shop::{self, Action};
+use super::{
+    append::Appender,
+    shop::{self, Action},
+};
 use crate::Failure;
 
 /// Asks of each audience; the median counts.
@@ -257,7 +259,7 @@ fn fill(log: &dyn EventLog, data: &Path, now: Timestamp) -> Result<(u64, u64), F
             "make it with profiles.parquet and events.parquet",
         )
     };
-    let mut writer = Appender { log, batch: Batch::with_capacity(1 << 20), failed: None };
+    let mut writer = Appender::new(log);
     let (mut users, mut events) = (0u64, 0u64);
     let before = now.minus((shop::DAYS + 1) * DAY_MS);
     shop::customers(data, |customer| {
@@ -274,11 +276,8 @@ fn fill(log: &dyn EventLog, data: &Path, now: Timestamp) -> Result<(u64, u64), F
         events += 1;
     })
     .map_err(unread)?;
-    writer.flush();
-    match writer.failed {
-        Some(error) => Err(error),
-        None => Ok((users, events)),
-    }
+    writer.end()?;
+    Ok((users, events))
 }
 
 fn track(action: &Action, number: u64) -> String {
@@ -289,45 +288,12 @@ fn track(action: &Action, number: u64) -> String {
     .to_string()
 }
 
-struct Appender<'a> {
-    log: &'a dyn EventLog,
-    batch: Batch,
-    failed: Option<Failure>,
-}
-
-impl Appender<'_> {
-    fn add(&mut self, at: Timestamp, body: &str) {
-        let record = EventRecord {
-            workspace: WorkspaceId(1),
-            source: 1,
-            for_ever: false,
-            received_at: at,
-            timestamp: at,
-            sent_at: None,
-            json: body,
-        };
-        if let Err(error) = self.batch.push_with(Kind::Event, |out| record.encode(out)) {
-            self.failed = Some(Failure::new(error.to_string(), ""));
-        }
-        if self.batch.len() >= 1000 {
-            self.flush();
-        }
-    }
-
-    fn flush(&mut self) {
-        let batch = std::mem::replace(&mut self.batch, Batch::with_capacity(1 << 20));
-        if let Err(error) = pollster::block_on(self.log.append(0, batch)) {
-            self.failed = Some(Failure::new(error.to_string(), ""));
-        }
-    }
-}
-
 /// Appends events of now until it is told to stop.
 fn arrive(log: &dyn EventLog, users: u64, now: Timestamp, stop: &AtomicBool) {
     let rng = SeededRng::new(13);
     let began = Instant::now();
     let mut sent = 0u64;
-    let mut writer = Appender { log, batch: Batch::new(), failed: None };
+    let mut writer = Appender::new(log);
     while !stop.load(Ordering::Relaxed) {
         let elapsed = began.elapsed().as_millis() as i64;
         while sent < elapsed as u64 * ARRIVING / 1000 {
