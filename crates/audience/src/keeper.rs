@@ -6,7 +6,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use onefold_log::EventLog;
@@ -32,6 +35,7 @@ pub struct Keeper {
     /// Bytes of one workspace's index at most.
     bytes_max: usize,
     workspaces: Mutex<BTreeMap<WorkspaceId, Arc<RwLock<Kept>>>>,
+    stopped: AtomicBool,
 }
 
 /// The index of a workspace.
@@ -94,7 +98,7 @@ impl Person for feed::Person {
 impl Keeper {
     /// A keeper of indexes of at most so many bytes each.
     pub fn new(log: Arc<dyn EventLog>, store: Arc<dyn StateStore>, bytes_max: usize) -> Keeper {
-        Keeper { log, store, bytes_max, workspaces: Mutex::default() }
+        Keeper { log, store, bytes_max, workspaces: Mutex::default(), stopped: AtomicBool::new(false) }
     }
 
     /// Asks several conditions of one moment, and the breakdown of some traits; hands the answer to `with`.
@@ -153,9 +157,22 @@ impl Keeper {
         self.kept(workspace).is_some()
     }
 
-    /// Forgets all indexes: the next questions begin anew.
+    /// Ends what takes long, which then fails: the server is about to stop.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgets all indexes, and goes on: the next questions begin anew.
     pub fn clear(&self) {
         self.workspaces.lock().clear();
+        self.stopped.store(false, Ordering::Relaxed);
+    }
+
+    fn go_on(&self) -> Result<(), Error> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(Error::unreadable("the audience index", "the server is stopping; ask again when it is back"));
+        }
+        Ok(())
     }
 
     fn kept(&self, workspace: WorkspaceId) -> Option<Arc<RwLock<Kept>>> {
@@ -191,6 +208,7 @@ impl Keeper {
         let Kept { index, due, .. } = kept;
         let mut after = None;
         loop {
+            self.go_on()?;
             let reader = &mut *self.store.reader()?;
             let last = feed::next_people(reader, access, definitions, after, as_of, &mut |person| {
                 if person.reachable_until() < Timestamp::MAX {
@@ -205,6 +223,7 @@ impl Keeper {
         }
         let mut start = if index.wants().events.is_empty() { next } else { 0 };
         while start < next {
+            self.go_on()?;
             let end = next.min(start + OFFSETS_AT_ONCE);
             // Past the bound the rest is left out; whoever asked it to be filled looks at the size.
             if index.heap_bytes() <= self.bytes_max {

@@ -223,6 +223,7 @@ impl App {
 
     /// Finishes what is at work and stops. Blocks until the pipelines have stopped.
     pub async fn stop(&self) {
+        self.audiences.stop();
         let deliveries = self.deliveries.lock().take();
         if let Some(deliveries) = deliveries {
             deliveries.shutdown().await;

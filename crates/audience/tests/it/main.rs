@@ -4,6 +4,8 @@
 #[expect(dead_code, reason = "what only the tests of the model use")]
 mod world;
 
+mod keeper;
+
 use std::collections::BTreeSet;
 
 use onefold_audience::{Index, Set, Wants};
