@@ -9,7 +9,7 @@ use onefold_model::{
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(mut series) = Series::decode(&mut &bytes[..]) else { return };
-    assert!(series.size_bytes() <= 1024 + 64 * bytes.len());
+    assert!(series.heap_bytes() <= 1024 + 64 * bytes.len());
     let mut again = Vec::new();
     series.encode(&mut again);
     assert_eq!(Series::decode(&mut &again[..]).as_ref(), Ok(&series));
