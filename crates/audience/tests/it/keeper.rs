@@ -16,8 +16,9 @@ use onefold_state::{MemoryStore, StateStore, schema};
 fn ask(keeper: &Keeper, store: &MemoryStore) -> Result<usize, AskError> {
     let workspace = WorkspaceId(1);
     let access = Access { caller: Caller::Operator, workspace, purpose: Purpose::administration(), at: Timestamp(0) };
-    let definitions = Workspace::load(&mut *store.reader().unwrap(), workspace).unwrap();
-    let condition = text::parse("count(\"Order\") = 0 within 2 days").unwrap();
+    let definitions =
+        Workspace::load(&mut *store.reader().expect("a store in memory"), workspace).expect("an empty workspace");
+    let condition = text::parse("count(\"Order\") = 0 within 2 days").expect("a condition");
     keeper.ask(&access, &definitions, &[condition], &[], |asked| asked.sets[0].len())
 }
 
