@@ -13,7 +13,7 @@ use onefold_model::{
     segment::{Condition, Program, reference, text},
 };
 use proptest::prelude::*;
-use world::{Event, Facts, Known, Person, STEP_MS, conditions, instants, leaves, people};
+use world::{Event, Facts, Known, Person, STEP_MS, conditions, instants, leaves, people, plain};
 
 /// A program over series that were built one event at a time, in any order, folded on the way.
 struct Live {
@@ -40,15 +40,6 @@ fn live(condition: &Condition, known: &Known, person: &Person, now: Timestamp, o
         }
     }
     Live { program, facts }
-}
-
-fn plain(condition: &Condition, known: &Known, person: &Person, now: Timestamp) -> bool {
-    let person = reference::Person {
-        traits: &person.traits,
-        events: &person.events,
-        reachable: &|purpose, channel| person.reachable(purpose, channel),
-    };
-    reference::holds(condition, &person, known, now)
 }
 
 /// The instants in (now, until) and shortly after at which an answer can possibly change.

@@ -49,10 +49,11 @@ pub(crate) fn write(
     txn.put(&schema::PROFILE_CHANGE, vec![vec![partition.clone(), Value::Int(first as i64), Value::Bytes(body)]])?;
     let old = first.saturating_sub(KEPT_OFFSETS) as i64;
     let oldest = txn.scan(&Scan::prefix(&schema::PROFILE_CHANGE, vec![partition], 4))?;
+    // A row is about all offsets up to the next one's.
     let mut gone: Vec<Row> = vec![];
-    for row in oldest {
-        if row[1].as_int()? < old {
-            gone.push(row[..2].to_vec());
+    for rows in oldest.windows(2) {
+        if rows[1][1].as_int()? <= old {
+            gone.push(rows[0][..2].to_vec());
         }
     }
     txn.delete(&schema::PROFILE_CHANGE, &gone).map_err(Error::from)
@@ -65,8 +66,8 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<(WorkspaceId, ProfileId)>> {
     Some(changes.into_iter().map(|(workspace, id)| (WorkspaceId(workspace), ProfileId(NodeId(id)))).collect())
 }
 
-/// The profiles of a workspace that changed in the micro-batches from `from` on, ascending; `None` where that is no longer
-/// known. `next` is where the partition stands in this view of the store.
+/// The profiles of a workspace that changed at `from` or later, ascending, and perhaps some that changed shortly before;
+/// `None` where that is no longer known. `next` is where the partition stands in this view of the store.
 pub fn changed(
     store: &mut dyn Reader,
     access: &Access,
@@ -78,9 +79,17 @@ pub fn changed(
         return Ok(None);
     }
     let prefix = vec![Value::Int(partition.into())];
+    // The micro-batch that `from` is in may have begun before it: a rebuild cuts the log at other places.
+    let before = Scan {
+        reverse: true,
+        after: Some(vec![prefix[0].clone(), Value::Int(from as i64)]),
+        ..Scan::prefix(&schema::PROFILE_CHANGE, prefix.clone(), 1)
+    };
+    let mut rows = store.scan(&before)?;
     let after = from.checked_sub(1).map(|before| vec![prefix[0].clone(), Value::Int(before as i64)]);
+    rows.extend(store.scan(&Scan { after, ..Scan::prefix(&schema::PROFILE_CHANGE, prefix, usize::MAX) })?);
     let mut found = BTreeSet::new();
-    for row in store.scan(&Scan { after, ..Scan::prefix(&schema::PROFILE_CHANGE, prefix, usize::MAX) })? {
+    for row in rows {
         let changes = decode(row[2].as_bytes()?).ok_or_else(|| {
             Error::unreadable("changes of profiles", "a newer Onefold wrote them, or they are damaged")
         })?;
@@ -219,4 +228,56 @@ fn person(
     let rows = store.get(&schema::NODE, &keys)?;
     let nodes = rows.iter().flatten().map(|row| Node::from_row(row, store)).collect::<Result<_, Error>>()?;
     Ok(Person { id: profile.id, ids: profile.nodes.to_vec(), nodes, unstated: definitions.unstated, at })
+}
+
+#[cfg(test)]
+mod tests {
+    use onefold_model::access::{Caller, Purpose};
+    use onefold_state::{MemoryStore, StateStore as _};
+
+    use super::*;
+
+    fn id(node: i64) -> ProfileId {
+        ProfileId(NodeId(node))
+    }
+
+    fn store(batches: &[(u64, i64)]) -> MemoryStore {
+        let store = MemoryStore::new(schema::ALL);
+        let epoch = store.take_over(0).expect("a store in memory");
+        let mut txn = store.begin(0, epoch, None).expect("a store in memory");
+        for (first, profile) in batches {
+            write(&mut *txn, 0, *first, &BTreeSet::from([(WorkspaceId(1), id(*profile))])).expect("it is written");
+        }
+        txn.commit().expect("a store in memory");
+        store
+    }
+
+    fn changed_from(store: &MemoryStore, from: u64, next: u64) -> Option<Vec<ProfileId>> {
+        let access = Access {
+            caller: Caller::Operator,
+            workspace: WorkspaceId(1),
+            purpose: Purpose::administration(),
+            at: Timestamp(0),
+        };
+        let reader = &mut *store.reader().expect("a store in memory");
+        changed(reader, &access, 0, from, next).expect("changes").map(|found| found.into_iter().collect())
+    }
+
+    #[test]
+    fn who_asks_from_the_middle_of_a_micro_batch_is_told_of_all_of_it() {
+        let store = store(&[(0, 1), (10, 2), (20, 3)]);
+        assert_eq!(changed_from(&store, 15, 30), Some(vec![id(2), id(3)]));
+        assert_eq!(changed_from(&store, 25, 30), Some(vec![id(3)]));
+        assert_eq!(changed_from(&store, 0, 30), Some(vec![id(1), id(2), id(3)]));
+    }
+
+    #[test]
+    fn a_micro_batch_is_kept_while_any_of_its_offsets_may_be_asked_for() {
+        let kept = KEPT_OFFSETS;
+        let store = store(&[(0, 1), (10, 2), (kept + 5, 3), (kept + 10, 4), (kept + 11, 5)]);
+        assert_eq!(changed_from(&store, 11, kept + 11), Some(vec![id(2), id(3), id(4), id(5)]));
+        assert_eq!(changed_from(&store, 5, kept + 11), None);
+        let rows = store.reader().expect("a store").scan(&Scan::prefix(&schema::PROFILE_CHANGE, vec![], 10));
+        assert_eq!(rows.expect("rows").len(), 4, "the first is about offsets that nobody may ask for");
+    }
 }

@@ -12,10 +12,10 @@ use onefold_audience::{Index, Set, Wants};
 use onefold_model::{
     NodeId, ProfileId, Timestamp, Value,
     rng::SeededRng,
-    segment::{Condition, Program, reference, text},
+    segment::{Condition, Program, text},
 };
 use proptest::prelude::*;
-use world::{Known, Person, STEP_MS, conditions, instants, leaves, people};
+use world::{Known, Person, STEP_MS, conditions, instants, leaves, people, plain};
 
 /// Nodes of a person, of which some may have no event.
 const NODES: usize = 3;
@@ -92,15 +92,6 @@ fn index(people: &[Person], condition: &Condition, known: &Known, order: u64) ->
         index.forget_strays();
     }
     index
-}
-
-fn plain(condition: &Condition, known: &Known, person: &Person, now: Timestamp) -> bool {
-    let person = reference::Person {
-        traits: &person.traits,
-        events: &person.events,
-        reachable: &|purpose, channel| person.reachable(purpose, channel),
-    };
-    reference::holds(condition, &person, known, now)
 }
 
 fn numbers(index: &Index, set: &Set) -> BTreeSet<i64> {

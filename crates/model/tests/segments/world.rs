@@ -12,7 +12,7 @@ use onefold_model::{
     },
     segment::{
         Condition, EventFields, EventMatch, Events, Inputs, Lookup, Matcher, Measure, Metric, MetricId, Path,
-        PropertyTest, Sequence, Test, Window, text,
+        PropertyTest, Sequence, Test, Window, reference, text,
     },
     value::amount,
 };
@@ -343,4 +343,14 @@ pub fn computed_traits() -> impl Strategy<Value = ComputedTrait> {
         event,
         window,
     })
+}
+
+/// What the reference says.
+pub fn plain(condition: &Condition, known: &Known, person: &Person, now: Timestamp) -> bool {
+    let person = reference::Person {
+        traits: &person.traits,
+        events: &person.events,
+        reachable: &|purpose, channel| person.reachable(purpose, channel),
+    };
+    reference::holds(condition, &person, known, now)
 }
