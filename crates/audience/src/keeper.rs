@@ -280,8 +280,9 @@ impl Keeper {
             }
             index.set(id, person.as_ref());
         })?;
-        let add = &mut |node: NodeId, event: &dyn onefold_model::segment::EventFields| index.add(node, event);
-        feed::accepted(reader, &*self.log, access, definitions, kept.next_offset, next, add)?;
+        feed::accepted(reader, &*self.log, access, definitions, kept.next_offset, next, &mut |node, event| {
+            index.add(node, event);
+        })?;
         (kept.next_offset, kept.as_of) = (next, as_of);
         Ok(())
     }

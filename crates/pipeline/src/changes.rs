@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use onefold_model::{NodeId, ProfileId, Timestamp, WorkspaceId};
-use onefold_state::{Reader, Scan, Value, schema};
+use onefold_state::{Reader, Row, Scan, Value, schema};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -71,9 +71,13 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<Change>> {
 
 /// All changes of a partition that the store has, in order.
 pub fn all(store: &mut dyn Reader, partition: u32) -> Result<Vec<Change>, Error> {
-    let scan = Scan::prefix(&schema::SEGMENT_CHANGE, vec![Value::Int(partition.into())], usize::MAX);
+    read(&store.scan(&Scan::prefix(&schema::SEGMENT_CHANGE, vec![Value::Int(partition.into())], usize::MAX))?)
+}
+
+/// The changes in these rows.
+pub(crate) fn read(rows: &[Row]) -> Result<Vec<Change>, Error> {
     let mut found = vec![];
-    for row in store.scan(&scan)? {
+    for row in rows {
         let changes = decode(row[2].as_bytes()?).ok_or_else(|| {
             Error::unreadable("changes of segments", "a newer Onefold wrote them, or they are damaged")
         })?;

@@ -5,25 +5,23 @@
 //! micro-batch: those that came, went, gained or lost nodes, or whose traits or consent changed; not those that only had
 //! events.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use onefold_log::{EventLog, Kind};
 use onefold_model::{
-    NodeId, ProfileId, Timestamp, Value as TraitValue, WorkspaceId,
-    access::Access,
-    event::EventRecord,
-    segment::{EventFields, Facts as _},
+    NodeId, ProfileId, Timestamp, Value as TraitValue, WorkspaceId, access::Access, event::EventRecord,
+    segment::Facts as _,
 };
-use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
+use onefold_state::{Reader, Row, Scan, Table, Txn, Value, schema};
 use smallvec::SmallVec;
 
 use crate::{
-    Error,
+    Error, changes,
     definitions::Workspace,
-    prepare::Event,
     profile::{Joined, Node, PERSON, Profile},
     verdict::{self, Verdict},
 };
+pub use crate::{changes::Change, prepare::Event};
 
 const VERSION: u8 = 1;
 
@@ -78,24 +76,93 @@ pub fn changed(
     if from < next.saturating_sub(KEPT_OFFSETS) {
         return Ok(None);
     }
-    let prefix = vec![Value::Int(partition.into())];
-    // The micro-batch that `from` is in may have begun before it: a rebuild cuts the log at other places.
-    let before = Scan {
-        reverse: true,
-        after: Some(vec![prefix[0].clone(), Value::Int(from as i64)]),
-        ..Scan::prefix(&schema::PROFILE_CHANGE, prefix.clone(), 1)
-    };
-    let mut rows = store.scan(&before)?;
-    let after = from.checked_sub(1).map(|before| vec![prefix[0].clone(), Value::Int(before as i64)]);
-    rows.extend(store.scan(&Scan { after, ..Scan::prefix(&schema::PROFILE_CHANGE, prefix, usize::MAX) })?);
     let mut found = BTreeSet::new();
-    for row in rows {
+    for row in rows_of(store, &schema::PROFILE_CHANGE, partition, from..next)? {
         let changes = decode(row[2].as_bytes()?).ok_or_else(|| {
             Error::unreadable("changes of profiles", "a newer Onefold wrote them, or they are damaged")
         })?;
         found.extend(changes.into_iter().filter(|(of, _)| *of == access.workspace).map(|(_, id)| id));
     }
     Ok(Some(found))
+}
+
+/// The rows, one for each micro-batch, that may be about these offsets.
+fn rows_of(
+    store: &mut dyn Reader,
+    table: &'static Table,
+    partition: u32,
+    offsets: Range<u64>,
+) -> Result<Vec<Row>, Error> {
+    let at = |offset: u64| vec![Value::Int(partition.into()), Value::Int(offset as i64)];
+    let prefix = vec![Value::Int(partition.into())];
+    // The micro-batch that the first of them is in may have begun before it: a rebuild cuts the log at other places.
+    let before = Scan { reverse: true, after: Some(at(offsets.start)), ..Scan::prefix(table, prefix.clone(), 1) };
+    let mut rows = store.scan(&before)?;
+    let within = Scan {
+        after: offsets.start.checked_sub(1).map(at),
+        until: Some(Value::Int(offsets.end as i64 - 1)),
+        ..Scan::prefix(table, prefix, usize::MAX)
+    };
+    rows.extend(store.scan(&within)?);
+    Ok(rows)
+}
+
+/// Who entered and left which segment of the workspace at these offsets, in order.
+pub fn memberships(
+    store: &mut dyn Reader,
+    access: &Access,
+    partition: u32,
+    offsets: Range<u64>,
+) -> Result<Vec<Change>, Error> {
+    let rows = rows_of(store, &schema::SEGMENT_CHANGE, partition, offsets.clone())?;
+    let mut found = changes::read(&rows)?;
+    found.retain(|change| change.workspace == access.workspace && offsets.contains(&change.offset));
+    Ok(found)
+}
+
+/// A row of the consent ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stated {
+    /// The log offset that brought it.
+    pub offset: u64,
+    /// Of which identifier.
+    pub node: NodeId,
+    /// For which purpose.
+    pub purpose: String,
+    /// By which channel, where it was said of one.
+    pub channel: Option<String>,
+    /// What was said: `granted`, `denied`, ….
+    pub state: String,
+    /// How strongly.
+    pub strength: String,
+    /// When it was said.
+    pub at: Timestamp,
+    /// When it came.
+    pub recorded: Timestamp,
+    /// By which source; 0: by the operator.
+    pub source: u32,
+}
+
+/// The consent ledger's rows of the workspace that came at these offsets, in order.
+pub fn consents(store: &mut dyn Reader, access: &Access, offsets: Range<u64>) -> Result<Vec<Stated>, Error> {
+    let workspace = Value::Int(access.workspace.0.into());
+    let before = |first: u64| vec![workspace.clone(), Value::Int(first as i64 - 1), Value::Int(i64::MAX)];
+    let (after, until) = (Some(before(offsets.start)), Some(Value::Int(offsets.end as i64 - 1)));
+    let scan = Scan { after, until, ..Scan::prefix(&schema::CONSENT, vec![workspace.clone()], usize::MAX) };
+    let stated = |row: Row| {
+        Ok(Stated {
+            offset: row[1].as_int()? as u64,
+            node: NodeId(row[3].as_int()?),
+            purpose: row[4].as_text()?.to_owned(),
+            channel: if row[5].is_null() { None } else { Some(row[5].as_text()?.to_owned()) },
+            state: row[6].as_text()?.to_owned(),
+            strength: row[7].as_text()?.to_owned(),
+            at: Timestamp(row[8].as_int()?),
+            recorded: Timestamp(row[9].as_int()?),
+            source: row[10].as_int()? as u32,
+        })
+    };
+    store.scan(&scan)?.into_iter().map(stated).collect()
 }
 
 /// Calls `on` for each accepted event of the workspace in [from, to), with the node it belongs to.
@@ -106,7 +173,7 @@ pub fn accepted(
     definitions: &Workspace,
     from: u64,
     to: u64,
-    on: &mut dyn FnMut(NodeId, &dyn EventFields),
+    on: &mut dyn FnMut(NodeId, &Event<'_>),
 ) -> Result<(), Error> {
     let partition = access.workspace.partition(log.partitions());
     let mut next = from.max(log.start(partition)?);
@@ -161,6 +228,25 @@ impl Person {
         let values = self.nodes.iter().map(|node| &node.partial.traits);
         let observed = onefold_model::profile::traits::joined(values, name);
         observed.map(|observed| &observed.value).filter(|value| **value != TraitValue::Null)
+    }
+
+    /// Its traits that have a value, as a JSON object.
+    pub fn traits_json(&self) -> String {
+        let mut json = String::from("{");
+        for (name, observed) in self.joined().traits() {
+            if observed.value != TraitValue::Null {
+                let comma = if json.len() > 1 { "," } else { "" };
+                let name = serde_json::Value::from(name);
+                json.push_str(&format!("{comma}{name}:{}", observed.value.to_json()));
+            }
+        }
+        json.push('}');
+        json
+    }
+
+    /// Its identifiers: of each its node, its kind and its value.
+    pub fn identifiers(&self) -> impl Iterator<Item = (NodeId, &str, &str)> {
+        self.nodes.iter().map(|node| (node.id, node.kind.as_str(), node.value.as_str()))
     }
 
     /// Whether it may be reached for a purpose, by a channel where one is named.

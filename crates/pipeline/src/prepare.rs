@@ -22,18 +22,25 @@ pub type Trait<'a> = (Cow<'a, str>, &'a RawValue);
 /// An event, read.
 #[derive(Debug)]
 pub struct Event<'a> {
+    /// Where it stands in the log.
     pub offset: u64,
+    /// As it stands there.
     pub record: EventRecord<'a>,
+    /// Which call it is.
     pub kind: Kind,
     /// Of a track call its `event`; else the call.
     pub name: Cow<'a, str>,
+    /// Its fields.
     pub fields: Fields<'a>,
+    /// Where it happened.
     pub context: Option<Members<'a>>,
     /// Of an identify call the person's traits, of a group call the account's, of an object call the object's.
     pub traits: Option<Members<'a>>,
     /// The traits of the person that the event says, each name once.
     pub person: Vec<Trait<'a>>,
+    /// Its properties.
     pub properties: Option<Members<'a>>,
+    /// The identifiers it names.
     pub identity: Extracted,
     /// Of each identifier its [`identifier_key`].
     pub identifier_keys: SmallVec<[u128; 4]>,

@@ -12,6 +12,7 @@
 pub mod call;
 pub mod dump;
 pub mod faulty;
+mod followers;
 pub mod oracle;
 pub mod plan;
 pub mod run;

@@ -6,15 +6,15 @@ use std::{
     sync::Arc,
 };
 
-use onefold_audience::{AskError, Keeper};
 use onefold_log::{Batch, EventLog, Kind, MemoryLog};
-use onefold_model::{ProfileId, rng::SeededRng};
-use onefold_pipeline::{Error, Settings, views, worker::Step};
+use onefold_model::rng::SeededRng;
+use onefold_pipeline::{Error, Settings, worker::Step};
 use onefold_state::{MemoryStore, StateStore, schema};
 
 use crate::{
     World, dump,
     faulty::{Faults, FaultyLog, FaultyStore},
+    followers::Followers,
     oracle::{self, Broken},
     plan::{self, Op},
 };
@@ -35,8 +35,7 @@ pub struct Story {
     /// Calls by the order in which they were sent first.
     sent: Vec<Vec<u8>>,
     acknowledged: BTreeSet<Vec<u8>>,
-    /// Keeps up with the world from one look to the next.
-    audiences: Keeper,
+    followers: Followers,
 }
 
 impl Story {
@@ -46,8 +45,8 @@ impl Story {
         let mut world =
             World::on(Arc::new(FaultyLog::new(log, faults.clone())), Arc::new(FaultyStore::new(store, faults.clone())));
         world.settings = Settings { backfill_bytes_max: 1500, ..world.settings };
-        let audiences = Keeper::new(world.log.clone(), world.store.clone(), 1 << 30);
-        Story { world, faults, waiting: VecDeque::new(), sent: vec![], acknowledged: BTreeSet::new(), audiences }
+        let followers = Followers::of(&world);
+        Story { world, faults, waiting: VecDeque::new(), sent: vec![], acknowledged: BTreeSet::new(), followers }
     }
 
     /// Lets something happen.
@@ -140,35 +139,9 @@ impl Story {
     pub fn hold(&self, settled: bool) -> Result<(), Broken> {
         let mut broken = self.faults.aside(|| oracle::broken(&self.world, settled));
         if settled {
-            broken.extend(self.faults.aside(|| self.index_differs()));
+            broken.extend(self.faults.aside(|| self.followers.differ(&self.world)));
         }
         if broken.is_empty() { Ok(()) } else { Err(broken.join("\n")) }
-    }
-
-    /// Where the audience index has other members than the live segments.
-    fn index_differs(&self) -> Option<Broken> {
-        let (definitions, access) = (self.world.definitions(), self.world.access());
-        let in_force = definitions.segments.values().filter_map(|segment| segment.in_force.as_ref());
-        let segments: Vec<_> = in_force.map(|(_, definition)| definition).collect();
-        let conditions: Vec<_> = segments.iter().map(|definition| definition.condition.clone()).collect();
-        let asked = self.audiences.ask(&access, &definitions, &conditions, &[], |asked| {
-            let ids = |set: &onefold_audience::Set| set.iter().map(|n| asked.index.id(n)).collect();
-            asked.sets.iter().map(ids).collect::<Vec<BTreeSet<ProfileId>>>()
-        });
-        let found = match asked {
-            Ok(found) => found,
-            // It names a segment that was removed: nobody is in, and it cannot be asked.
-            Err(AskError::Compile(_)) => return None,
-            Err(error) => return Some(format!("the index cannot be asked: {error}")),
-        };
-        let reader = &mut *self.world.reader();
-        let live = views::memberships(reader, &access).expect("the store is there");
-        segments.iter().zip(found).find_map(|(definition, found)| {
-            let number = views::segment_number(reader, &access, &definition.name).expect("the store is there")?;
-            let live: BTreeSet<ProfileId> = live.iter().filter(|(n, _)| *n == number).map(|(_, id)| *id).collect();
-            let name = &definition.name;
-            (live != found).then(|| format!("{name}: live {live:?}, by the index {found:?}"))
-        })
     }
 
     /// Nothing goes wrong any more; everything is sent, applied, and held against what it must be.

@@ -1,0 +1,244 @@
+//! Answers SQL about what a lake has published.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use datafusion::{
+    catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider},
+    common::{DataFusionError, SchemaError, config::Dialect},
+    error::Result as EngineResult,
+    execution::{
+        FunctionRegistry as _,
+        context::SQLOptions,
+        memory_pool::FairSpillPool,
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
+    },
+    physical_plan::SendableRecordBatchStream,
+    prelude::{SessionConfig, SessionContext},
+};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
+use onefold_lake::{Answer, Budget, QueryEngine, QueryError};
+use onefold_model::{WorkspaceId, access::Access};
+use parking_lot::Mutex;
+use tokio::{sync::mpsc, time::Instant};
+
+use crate::{DeltaLake, Published, read, rewrite::ReadPromoted};
+
+/// Batches that wait for whoever reads the answer.
+const WAITING: usize = 2;
+
+/// Answers over a lake.
+pub struct Engine {
+    lake: Arc<DeltaLake>,
+    /// The object store and what is remembered of files, shared by all queries.
+    shared: Arc<RuntimeEnv>,
+    schemas: Mutex<BTreeMap<WorkspaceId, Known>>,
+}
+
+/// The schema of what was published when it was made.
+#[derive(Clone)]
+struct Known {
+    published: Arc<Published>,
+    schema: Arc<MemorySchemaProvider>,
+}
+
+/// A session over the tables of a schema.
+pub fn session(
+    threads: usize,
+    runtime: Arc<RuntimeEnv>,
+    schema: Arc<MemorySchemaProvider>,
+) -> EngineResult<SessionContext> {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(threads)
+        .with_information_schema(true)
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema("onefold", "public");
+    let options = config.options_mut();
+    options.sql_parser.dialect = Dialect::PostgreSQL;
+    options.sql_parser.collect_spans = true;
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    let mut context = SessionContext::new_with_config_rt(config, runtime);
+    let catalog = MemoryCatalogProvider::new();
+    catalog.register_schema("public", schema)?;
+    context.register_catalog("onefold", Arc::new(catalog));
+    datafusion_functions_json::register_all(&mut context)?;
+    Ok(context)
+}
+
+impl Engine {
+    /// Over what `lake` publishes.
+    pub fn new(lake: Arc<DeltaLake>) -> Engine {
+        let shared = RuntimeEnv::default();
+        shared.register_object_store(read::store_url(&lake).as_ref(), lake.store.clone());
+        Engine { lake, shared: Arc::new(shared), schemas: Mutex::default() }
+    }
+
+    async fn known(&self, workspace: WorkspaceId) -> Result<Known, QueryError> {
+        let published = self.lake.seen(workspace).ok_or(QueryError::Empty)?;
+        let known = self.schemas.lock().get(&workspace).cloned();
+        if let Some(known) = known.filter(|known| Arc::ptr_eq(&known.published, &published)) {
+            return Ok(known);
+        }
+        let schema =
+            read::schema(&self.lake, &published).await.map_err(|error| QueryError::Engine(error.to_string()))?;
+        let known = Known { published, schema };
+        self.schemas.lock().insert(workspace, known.clone());
+        Ok(known)
+    }
+
+    async fn start(&self, access: Access, sql: String, budget: Budget) -> Result<Answer, QueryError> {
+        let until = Instant::now() + budget.time;
+        let known = self.known(access.workspace).await?;
+        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.shared)
+            .with_memory_pool(Arc::new(FairSpillPool::new(budget.memory_bytes)))
+            .build_arc()
+            .map_err(|error| QueryError::Engine(error.to_string()))?;
+        let promoted = known.published.tables.iter().map(|(table, view)| (*table, view.promoted.clone())).collect();
+        let threads = self.lake.settings.threads;
+        let (send, mut rows) = mpsc::channel(WAITING);
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // On the engine's own threads: what takes the processor must not hold up the server's.
+        self.lake.runtime().spawn(async move {
+            let begin = async {
+                let mut context = session(threads, runtime, known.schema)?;
+                context.register_function_rewrite(Arc::new(ReadPromoted(promoted)))?;
+                let reads_only =
+                    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+                context.sql_with_options(&sql, reads_only).await?.execute_stream().await
+            };
+            let begun = match tokio::time::timeout_at(until, begin).await {
+                Ok(begun) => begun.map_err(|error| said(&error, budget, true)),
+                Err(_) => Err(QueryError::Time(budget.time)),
+            };
+            match begun {
+                Err(error) => drop(tell.send(Err(error))),
+                Ok(rows) => {
+                    if tell.send(Ok(rows.schema())).is_ok() {
+                        answer(rows, budget, until, send).await;
+                    }
+                }
+            }
+        });
+        let as_of = self.lake.seen(access.workspace).map(|published| published.as_of).unwrap_or_default();
+        let schema = told.await.map_err(|_| QueryError::Engine("the engine is stopping".to_owned()))??;
+        Ok(Answer { schema, as_of, rows: stream::poll_fn(move |context| rows.poll_recv(context)).boxed() })
+    }
+}
+
+/// Hands over rows until they end, the reader goes, or the budget is spent.
+async fn answer(
+    mut rows: SendableRecordBatchStream,
+    budget: Budget,
+    until: Instant,
+    send: mpsc::Sender<Result<arrow_array::RecordBatch, QueryError>>,
+) {
+    let mut count = 0;
+    loop {
+        let next = tokio::select! {
+            next = tokio::time::timeout_at(until, rows.next()) => next,
+            () = send.closed() => return,
+        };
+        let batch = match next {
+            Err(_) => Err(QueryError::Time(budget.time)),
+            Ok(None) => return,
+            Ok(Some(Err(error))) => Err(said(&error, budget, false)),
+            Ok(Some(Ok(batch))) => {
+                count += batch.num_rows();
+                if count > budget.rows_max { Err(QueryError::Rows(budget.rows_max)) } else { Ok(batch) }
+            }
+        };
+        let is_last = batch.is_err();
+        if send.send(batch).await.is_err() || is_last {
+            return;
+        }
+    }
+}
+
+impl QueryEngine for Engine {
+    fn query(&self, access: Access, sql: String, budget: Budget) -> BoxFuture<'_, Result<Answer, QueryError>> {
+        self.start(access, sql, budget).boxed()
+    }
+}
+
+/// What the engine says, in our words. `planning`: before anything was read.
+fn said(error: &DataFusionError, budget: Budget, planning: bool) -> QueryError {
+    let place = place(error);
+    let wrong = |message: String, cure: &str| QueryError::Wrong { message, place, cure: cure.to_owned() };
+    let root = error.find_root();
+    match root {
+        DataFusionError::ResourcesExhausted(_) => QueryError::Memory(budget.memory_bytes),
+        DataFusionError::SQL(parser, _) => {
+            wrong(parser.to_string(), "the dialect is that of PostgreSQL; see docs/sql.md for the tables")
+        }
+        DataFusionError::SchemaError(schema, _) => {
+            let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref() else {
+                return wrong(schema.to_string(), "put the table's name before the column's");
+            };
+            let names: Vec<&str> = valid_fields.iter().map(|column| column.name.as_str()).collect();
+            let near = nearest(&field.name, names.iter().copied());
+            let cure = match near {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("there are {}", names.join(", ")),
+            };
+            wrong(format!("there is no column {}", field.flat_name()), &cure)
+        }
+        DataFusionError::Plan(message) if message.contains("not supported") && is_write(message) => QueryError::Writes,
+        DataFusionError::Plan(message) => {
+            match message.strip_prefix("table '").and_then(|rest| rest.split_once('\'')) {
+                Some((name, _)) => {
+                    let name = name.rsplit('.').next().unwrap_or(name);
+                    let tables = TABLES.iter().copied();
+                    let near = nearest(name, tables).map_or(String::new(), |near| format!("did you mean {near}? "));
+                    wrong(format!("there is no table {name}"), &format!("{near}there are {}", TABLES.join(", ")))
+                }
+                None => wrong(message.clone(), "see docs/sql.md for the tables and functions"),
+            }
+        }
+        DataFusionError::NotImplemented(message) | DataFusionError::Configuration(message) => {
+            wrong(message.clone(), "see docs/sql.md for what there is")
+        }
+        DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => {
+            wrong(root.to_string(), "try_cast gives null where a value does not fit, instead of an error")
+        }
+        other if planning && !matches!(other, DataFusionError::ObjectStore(_) | DataFusionError::External(_)) => {
+            wrong(other.to_string(), "see docs/sql.md for the tables and functions")
+        }
+        other => QueryError::Engine(other.to_string()),
+    }
+}
+
+/// What can be asked for by name.
+const TABLES: [&str; 8] = [
+    "events",
+    "profiles",
+    "identifiers",
+    "segment_members",
+    "consents",
+    "profiles_history",
+    "identifiers_history",
+    "segment_members_history",
+];
+
+fn is_write(message: &str) -> bool {
+    ["DDL", "DML", "Statement"].iter().any(|kind| message.starts_with(kind))
+}
+
+/// Where in the text the error is.
+fn place(error: &DataFusionError) -> Option<(u64, u64)> {
+    if let Some(start) = error.diagnostic().and_then(|diagnostic| diagnostic.span).map(|span| span.start) {
+        return Some((start.line, start.column));
+    }
+    // The parser says it in words only.
+    let text = error.to_string();
+    let (_, rest) = text.split_once("Line: ")?;
+    let (line, rest) = rest.split_once(", Column: ")?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some((line.parse().ok()?, digits.parse().ok()?))
+}
+
+/// The name that differs least, where it differs little.
+fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distance = |other: &str| datafusion::common::utils::datafusion_strsim::levenshtein(name, other);
+    let (away, found) = names.map(|other| (distance(other), other)).min()?;
+    (away <= 1 + name.len() / 4).then_some(found)
+}

@@ -1,0 +1,4 @@
+//! Delta tables and SQL over them.
+
+mod contract;
+mod support;
