@@ -66,15 +66,10 @@ impl Open {
 
     /// Takes in what others have committed.
     pub async fn update(&mut self) -> Result<(), DeltaTableError> {
-        match self.delta.update_state().await {
-            Ok(()) => {}
-            Err(DeltaTableError::NotATable(_)) => return Ok(()),
-            Err(error) if !self.is_there() && !self.delta.verify_deltatable_existence().await? => {
-                let _ = error;
-                return Ok(());
-            }
-            Err(error) => return Err(error),
+        if !self.is_there() && !self.delta.verify_deltatable_existence().await? {
+            return Ok(());
         }
+        self.delta.update_state().await?;
         let log = self.delta.log_store();
         let noted = self.delta.snapshot()?.transaction_version(&*log, APP).await?;
         self.offset = noted.map_or(0, |offset| offset as u64);
@@ -112,6 +107,8 @@ impl Open {
             .with_table_name(self.table.name())
             .with_columns(schema.fields().cloned())
             .with_partition_columns(self.table.partitioned_by())
+            // Tried again it would be a second version, which sets back the schema of the first.
+            .with_commit_properties(CommitProperties::default().with_max_retries(0))
             .with_configuration(CONFIGURATION.map(|(key, value)| (key.to_owned(), Some(value.to_owned()))))
             .await;
         match made {

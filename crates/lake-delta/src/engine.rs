@@ -14,6 +14,11 @@ use datafusion::{
     },
     physical_plan::SendableRecordBatchStream,
     prelude::{SessionConfig, SessionContext},
+    sql::sqlparser::{
+        dialect::PostgreSqlDialect,
+        keywords::Keyword,
+        tokenizer::{Token, Tokenizer},
+    },
 };
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use onefold_lake::{Answer, Budget, QueryEngine, QueryError};
@@ -25,6 +30,12 @@ use crate::{DeltaLake, Published, read, rewrite::ReadPromoted};
 
 /// Batches that wait for whoever reads the answer.
 const WAITING: usize = 2;
+
+/// Bytes of a query.
+const SQL_BYTES_MAX: usize = 1 << 20;
+
+/// Operators in a query. So deep may its expressions be nested, and the time to plan it grows with the square of that.
+const OPERATORS_MAX: usize = 1000;
 
 /// Answers over a lake.
 pub struct Engine {
@@ -87,6 +98,7 @@ impl Engine {
     }
 
     async fn start(&self, access: Access, sql: String, budget: Budget) -> Result<Answer, QueryError> {
+        check_size(&sql)?;
         let until = Instant::now() + budget.time;
         let known = self.known(access.workspace).await?;
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.shared)
@@ -122,6 +134,31 @@ impl Engine {
         let as_of = self.lake.seen(access.workspace).map(|published| published.as_of).unwrap_or_default();
         let schema = told.await.map_err(|_| QueryError::Engine("the engine is stopping".to_owned()))??;
         Ok(Answer { schema, as_of, rows: stream::poll_fn(move |context| rows.poll_recv(context)).boxed() })
+    }
+}
+
+/// Refuses what could not be planned in a bounded time: nothing can end the planning of a query.
+fn check_size(sql: &str) -> Result<(), QueryError> {
+    let wrong = |message: String| {
+        let cure = "put long lists of values into IN (…), or into a segment, and ask by that".to_owned();
+        Err(QueryError::Wrong { message, place: None, cure })
+    };
+    if sql.len() > SQL_BYTES_MAX {
+        return wrong(format!("a query of {} bytes is longer than {SQL_BYTES_MAX}", sql.len()));
+    }
+    // What cannot be read is refused by the parser, with the place.
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize().unwrap_or_default();
+    let operators = tokens.iter().filter(|token| match token {
+        Token::Word(word) => matches!(word.keyword, Keyword::AND | Keyword::OR | Keyword::NOT | Keyword::CASE),
+        Token::Whitespace(_) | Token::Comma | Token::Period | Token::LParen | Token::RParen => false,
+        Token::Number(..) | Token::SingleQuotedString(_) => false,
+        _ => true,
+    });
+    match operators.count() {
+        count if count > OPERATORS_MAX => {
+            wrong(format!("a query with {count} operators has more than {OPERATORS_MAX}"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -177,7 +214,7 @@ fn said(error: &DataFusionError, budget: Budget, planning: bool) -> QueryError {
             let names: Vec<&str> = valid_fields.iter().map(|column| column.name.as_str()).collect();
             let near = nearest(&field.name, names.iter().copied());
             let cure = match near {
-                Some(near) => format!("did you mean {near}?"),
+                Some(near) => format!("perhaps {near} is meant"),
                 None => format!("there are {}", names.join(", ")),
             };
             wrong(format!("there is no column {}", field.flat_name()), &cure)
@@ -188,7 +225,7 @@ fn said(error: &DataFusionError, budget: Budget, planning: bool) -> QueryError {
                 Some((name, _)) => {
                     let name = name.rsplit('.').next().unwrap_or(name);
                     let tables = TABLES.iter().copied();
-                    let near = nearest(name, tables).map_or(String::new(), |near| format!("did you mean {near}? "));
+                    let near = nearest(name, tables).map_or(String::new(), |near| format!("perhaps {near} is meant; "));
                     wrong(format!("there is no table {name}"), &format!("{near}there are {}", TABLES.join(", ")))
                 }
                 None => wrong(message.clone(), "see docs/sql.md for the tables and functions"),

@@ -67,6 +67,9 @@ impl Settings {
     }
 }
 
+/// Of a thread. Planning a query recurses as deep as its expressions are nested; what is not used takes no memory.
+const STACK_BYTES: usize = 256 << 20;
+
 /// Tables on an object store.
 pub struct DeltaLake {
     /// `None` only while it is dropped.
@@ -103,6 +106,7 @@ impl DeltaLake {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(settings.threads)
             .thread_name("lake")
+            .thread_stack_size(STACK_BYTES)
             .enable_all()
             .build()
             .map_err(|error| format!("threads for the lake cannot be started: {error}"))?;
@@ -116,6 +120,12 @@ impl DeltaLake {
 
     pub(crate) fn seen(&self, workspace: WorkspaceId) -> Option<Arc<Published>> {
         self.published.read().get(&workspace).cloned()
+    }
+
+    /// How many files readers see of a table.
+    pub fn files(&self, workspace: WorkspaceId, table: Table) -> usize {
+        let published = self.seen(workspace);
+        published.and_then(|published| Some(published.tables.get(&table)?.files.len())).unwrap_or(0)
     }
 
     fn show(&self, workspace: WorkspaceId, as_of: AsOf, tables: BTreeMap<Table, Arc<View>>) {

@@ -89,7 +89,7 @@ impl Writer {
                 Table::SegmentMembers => memberships(&feed::memberships(reader, access, partition, from..to)?)?,
                 _ => consents(&feed::consents(reader, access, from..to)?, &sources)?,
             };
-            self.write(access, Write { table, from, to, replace: false }, rows)?;
+            self.write(access, Write { table, from, to, replace: false }, rows, to == next)?;
         }
         more |= self.people(access, definitions, AsOf { offset: next, at })?;
         if more {
@@ -128,8 +128,8 @@ impl Writer {
             rows.push(id, person.as_ref())
         })?;
         let (of_profiles, of_identifiers) = rows.finish()?;
-        self.write(access, write(Table::Identifiers, identifiers, false), of_identifiers)?;
-        self.write(access, write(Table::Profiles, profiles, false), of_profiles)?;
+        self.write(access, write(Table::Identifiers, identifiers, false), of_identifiers, true)?;
+        self.write(access, write(Table::Profiles, profiles, false), of_profiles, true)?;
         Ok(false)
     }
 
@@ -155,8 +155,9 @@ impl Writer {
         self.lake.write(access.workspace, write, &mut pages)
     }
 
-    fn write(&self, access: &Access, write: Write, rows: RecordBatch) -> Result<(), Error> {
-        if rows.num_rows() == 0 && write.to - write.from < self.settings.idle_offsets {
+    /// Writes rows; where there are none that is left to a later step, if it `may_wait`.
+    fn write(&self, access: &Access, write: Write, rows: RecordBatch, may_wait: bool) -> Result<(), Error> {
+        if rows.num_rows() == 0 && may_wait && write.to - write.from < self.settings.idle_offsets {
             return Ok(());
         }
         let rows = (rows.num_rows() > 0).then_some(Ok(rows));

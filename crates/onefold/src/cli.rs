@@ -79,6 +79,14 @@ pub enum Command {
     /// Events that were refused.
     #[command(subcommand)]
     Deadletter(Deadletter),
+    /// Ask the tables: events, profiles, identifiers, segment_members, consents.
+    Sql {
+        /// One SELECT in the dialect of PostgreSQL (`-`: from standard input).
+        query: String,
+        /// Ask the tables as they are, at most some seconds old, instead of waiting for what was just applied.
+        #[arg(long)]
+        no_wait: bool,
+    },
     /// How the workspace stands.
     Stats,
     /// Every trait and property seen.

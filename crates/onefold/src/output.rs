@@ -77,6 +77,17 @@ pub fn table(items: &[Value]) -> String {
     table.to_string()
 }
 
+/// A table of rows, each with a value for each column.
+pub fn rows(columns: &Value, rows: &Value) -> String {
+    let mut table = plain_table();
+    let of = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    table.set_header(of(columns).iter().map(|column| cell(&column["name"])));
+    for row in of(rows) {
+        table.add_row(of(&row).iter().map(cell));
+    }
+    table.to_string()
+}
+
 fn record(value: &Value) -> String {
     let mut table = plain_table();
     for (name, value) in value.as_object().into_iter().flatten() {

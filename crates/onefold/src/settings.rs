@@ -1,6 +1,6 @@
 //! Settings: values only. Defaults, then a file, then the environment, then flags.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use figment::{
     Figment,
@@ -24,6 +24,7 @@ pub struct Settings {
     pub ingest: Ingest,
     pub pipeline: Pipeline,
     pub audience: Audience,
+    pub lake: Lake,
     pub delivery: Delivery,
     pub egress: Egress,
     pub telemetry: Telemetry,
@@ -103,6 +104,18 @@ pub struct Egress {
 #[serde(deny_unknown_fields)]
 pub struct Audience {
     pub bytes_max: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lake {
+    pub url: String,
+    pub options: BTreeMap<String, String>,
+    pub every_s: u64,
+    pub retention_hours: u64,
+    pub query_seconds_max: u64,
+    pub query_bytes_max: usize,
+    pub query_rows_max: usize,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -5,16 +5,21 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
+use onefold_lake::Budget;
+use onefold_lake_delta::{DeltaLake, Engine};
 use onefold_log::{Codec, EventLog, SqliteLog, SqliteLogSettings};
 use onefold_model::{
+    Clock,
     clock::SystemClock,
     event::Limits,
     rng::{self, SystemRng},
 };
-use onefold_server::{App, AppSettings, Components, ingest::IngestSettings};
+use onefold_server::{App, AppSettings, Components, LakeComponents, LakeSettings, ingest::IngestSettings};
 use onefold_state::{PostgresSettings, PostgresStore, SqliteSettings, SqliteStore, StateStore, schema};
+use url::Url;
 
 use crate::{
     Failure,
@@ -54,12 +59,37 @@ pub fn start(settings: &Settings) -> Result<Arc<App>, Failure> {
             Arc::new(PostgresStore::connect(schema::ALL, &options).map_err(state_failure)?)
         }
     };
-    let components = Components { log, store, clock: Arc::new(SystemClock), rng: Arc::new(SystemRng) };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let lake = Arc::new(DeltaLake::open(lake_settings(settings)?, clock.clone()).map_err(lake_failure)?);
+    let lake = LakeComponents { engine: Arc::new(Engine::new(lake.clone())), lake };
+    let components = Components { log, store, clock, rng: Arc::new(SystemRng), lake };
     App::start(components, app_settings(settings, token)).map_err(|error| Failure::new(error.message, error.cure))
 }
 
 fn state_failure(error: onefold_state::Error) -> Failure {
     Failure::new(error.to_string(), "check [state] in the settings, and that the store can be reached and written")
+}
+
+/// Where the tables are: in the data folder, if nothing else is said.
+fn lake_settings(settings: &Settings) -> Result<onefold_lake_delta::Settings, Failure> {
+    let own = &settings.lake;
+    let url = if own.url.is_empty() {
+        let folder = std::path::absolute(settings.data.join("lake"))?;
+        make_folder(&folder)?;
+        Url::from_directory_path(&folder)
+            .map_err(|()| lake_failure(format!("the folder {} is no URL", folder.display())))?
+    } else {
+        Url::parse(&own.url).map_err(|error| lake_failure(format!("{:?} is no URL: {error}", own.url)))?
+    };
+    Ok(onefold_lake_delta::Settings {
+        options: own.options.clone().into_iter().collect(),
+        retention: Duration::from_secs(own.retention_hours * 60 * 60),
+        ..onefold_lake_delta::Settings::new(url)
+    })
+}
+
+fn lake_failure(cause: String) -> Failure {
+    Failure::new(cause, "check [lake] in the settings: file:///…, s3://bucket/…, gs://… or az://…, and its options")
 }
 
 fn app_settings(settings: &Settings, token: String) -> AppSettings {
@@ -86,6 +116,14 @@ fn app_settings(settings: &Settings, token: String) -> AppSettings {
             ..onefold_activate::Settings::default()
         },
         audience_bytes_max: settings.audience.bytes_max,
+        lake: LakeSettings {
+            every: Duration::from_secs(settings.lake.every_s.max(1)),
+            budget: Budget {
+                time: Duration::from_secs(settings.lake.query_seconds_max),
+                memory_bytes: settings.lake.query_bytes_max,
+                rows_max: settings.lake.query_rows_max,
+            },
+        },
         egress_allowed: settings.egress.allowed.clone(),
         exports_allowed: settings.egress.exports_allowed.clone(),
         process: settings.pipeline.run,

@@ -26,6 +26,7 @@ use crate::{
     deadletters::KeptLetters,
     error::ApiError,
     ingest::{Ingest, IngestSettings, Limiter, Mapping, Meters, Source, Sources, sources::KeyHash},
+    lake::{LakeComponents, LakeSettings, Tables},
     permission::ConsentOfProfile,
 };
 
@@ -39,6 +40,8 @@ pub struct Components {
     pub clock: Arc<dyn Clock>,
     /// Randomness for keys and ids.
     pub rng: Arc<dyn Rng>,
+    /// The tables.
+    pub lake: LakeComponents,
 }
 
 /// How the parts behave: values.
@@ -56,6 +59,8 @@ pub struct AppSettings {
     pub delivery: onefold_activate::Settings,
     /// Bytes of memory that a workspace's audience index may take.
     pub audience_bytes_max: usize,
+    /// The tables.
+    pub lake: LakeSettings,
     /// Private addresses and hosts that destinations may reach.
     pub egress_allowed: Vec<String>,
     /// Folders outside the data folder that destinations may write to.
@@ -81,6 +86,7 @@ pub struct App {
     pub(crate) registry: Arc<Registry>,
     pub(crate) egress: Arc<Egress>,
     pub(crate) audiences: Keeper,
+    pub(crate) tables: Tables,
     pipelines: RwLock<Vec<Pipeline>>,
     deliveries: Mutex<Option<Handle>>,
     committed: watch::Sender<u64>,
@@ -95,7 +101,7 @@ impl App {
     /// Puts the parts together and starts them, on the current tokio runtime. Blocks on the store; call it where
     /// blocking is allowed.
     pub fn start(components: Components, settings: AppSettings) -> Result<Arc<App>, ApiError> {
-        let Components { log, store, clock, rng } = components;
+        let Components { log, store, clock, rng, lake } = components;
         let egress = Egress::new(&settings.egress_allowed)
             .map_err(|error| ApiError::bad_request("bad_setting", error.to_string(), "correct [egress] allowed"))?;
         let ingest = Arc::new(Ingest {
@@ -114,6 +120,7 @@ impl App {
             registry: Arc::new(Registry::standard()),
             egress: Arc::new(egress),
             audiences: Keeper::new(log.clone(), store.clone(), settings.audience_bytes_max),
+            tables: Tables::new(lake, log.clone(), store.clone()),
             pipelines: RwLock::new(vec![]),
             deliveries: Mutex::new(None),
             committed: watch::channel(0).0,
@@ -134,6 +141,9 @@ impl App {
         app.read_sources()?;
         app.start_pipelines()?;
         app.start_deliveries();
+        if app.settings.process {
+            app.follow_with_tables();
+        }
         Ok(app)
     }
 
@@ -223,6 +233,11 @@ impl App {
 
     /// Finishes what is at work and stops. Blocks until the pipelines have stopped.
     pub async fn stop(&self) {
+        self.tables.stop();
+        self.stop_processing().await;
+    }
+
+    async fn stop_processing(&self) {
         self.audiences.stop();
         let deliveries = self.deliveries.lock().take();
         if let Some(deliveries) = deliveries {
@@ -235,7 +250,7 @@ impl App {
 
     /// Stops pipelines and deliveries, rebuilds derived state from the log, and starts them again.
     pub async fn rebuild(self: &Arc<Self>) -> Result<onefold_pipeline::rebuild::Rebuilt, ApiError> {
-        self.stop().await;
+        self.stop_processing().await;
         let app = self.clone();
         let rebuilt = tokio::task::spawn_blocking(move || {
             let rebuilt = onefold_pipeline::rebuild::rebuild(

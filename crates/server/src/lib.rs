@@ -10,6 +10,7 @@ pub mod commands;
 pub mod deadletters;
 pub mod error;
 pub mod ingest;
+pub mod lake;
 pub mod metrics;
 pub mod permission;
 
@@ -19,6 +20,7 @@ use axum::{Json, Router, http::StatusCode, response::Html, routing::get};
 
 pub use app::{App, AppSettings, Components};
 pub use error::ApiError;
+pub use lake::{LakeComponents, LakeSettings};
 
 /// Everything the server answers.
 pub fn router(app: &Arc<App>) -> Router {

@@ -45,6 +45,12 @@ fn render(app: &App) -> String {
     }
     metric("onefold_pipeline_applied_offset", "gauge", "Offset after the last record applied.", &applied);
     metric("onefold_pipeline_lag_records", "gauge", "Records in the log and not applied yet.", &lag);
+    let behind = app
+        .workspaces()
+        .into_iter()
+        .map(|(workspace, _)| (format!("{{workspace=\"{}\"}}", workspace.0), crate::lake::behind(app, workspace)));
+    let behind: Vec<(String, u64)> = behind.collect();
+    metric("onefold_lake_lag_records", "gauge", "Records applied and not in the tables yet.", &behind);
     let (mut waiting, mut delivered, mut dead) = (vec![], vec![], vec![]);
     for status in app.delivery_status().unwrap_or_default() {
         let labels = format!("{{workspace=\"{}\",destination=\"{}\"}}", status.workspace.0, status.name);

@@ -2,11 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow_array::{
-    RecordBatch,
-    cast::AsArray as _,
-    types::{Date32Type, Int64Type},
-};
+use arrow_array::{RecordBatch, cast::AsArray as _, types::Int64Type};
 use onefold_audience::{AskError, Keeper};
 use onefold_lake::{Lake as _, MemoryLake, Settings, Step, Table, Writer};
 use onefold_model::ProfileId;
@@ -27,7 +23,7 @@ impl Followers {
     pub fn of(world: &World) -> Followers {
         let tables = Arc::new(MemoryLake::default());
         // So small that a story needs many commits, and sometimes all people are written anew.
-        let settings = Settings { offsets_max: 23, idle_offsets: 7, changed_max: 3 };
+        let settings = Settings { offsets_max: 23, idle_offsets: 40, changed_max: 3 };
         Followers {
             audiences: Keeper::new(world.log.clone(), world.store.clone(), 1 << 30),
             writer: Writer::new(world.log.clone(), world.store.clone(), tables.clone(), settings),
@@ -114,7 +110,7 @@ impl Followers {
         let number = |rows: &RecordBatch, row: usize, name: &str| {
             rows.column_by_name(name).expect(name).as_primitive::<Int64Type>().value(row)
         };
-        let (mut segments, mut days) = (BTreeMap::new(), vec![]);
+        let mut segments = BTreeMap::new();
         let written = |table: Table, line: &mut dyn FnMut(&RecordBatch, usize) -> String| {
             let mut lines = vec![];
             let read = self.tables.read(access.workspace, table, &mut |rows| {
@@ -126,7 +122,8 @@ impl Followers {
         };
         let mut broken = vec![];
         let mut compare = |table: Table, mut expect: Vec<String>, mut found: Vec<String>| {
-            (expect.sort_unstable(), found.sort_unstable());
+            expect.sort_unstable();
+            found.sort_unstable();
             if expect != found {
                 broken.push(format!("table {table}: there is {expect:?}, written {found:?}"));
             }
@@ -135,7 +132,6 @@ impl Followers {
             Table::Events,
             events,
             written(Table::Events, &mut |rows, row| {
-                days.push(rows.column(0).as_primitive::<Date32Type>().value(row));
                 let (offset, node) = (number(rows, row, "offset"), number(rows, row, "node"));
                 format!("{offset} of {node}: {}", text(rows, row, "event"))
             }),

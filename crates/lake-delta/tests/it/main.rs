@@ -1,4 +1,6 @@
 //! Delta tables and SQL over them.
 
 mod contract;
+mod faults;
+mod sql;
 mod support;

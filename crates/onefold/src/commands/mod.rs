@@ -94,6 +94,7 @@ async fn with_client(common: &Common, client: &Client, command: Command) -> Resu
             cli::Deadletter::Show { id } => print(client.get(&format!("/api/v1/dead-letters/{}", segment(&id))).await?),
             cli::Deadletter::Retry => print(client.send(Method::POST, "/api/v1/dead-letters/retry", &json!({})).await?),
         },
+        Command::Sql { query, no_wait } => sql(common, client, query, !no_wait).await,
         Command::Stats => print(client.get("/api/v1/stats").await?),
         Command::Properties => print(client.get("/api/v1/properties").await?),
         Command::Alarms => print(client.get("/api/v1/alarms").await?),
@@ -203,6 +204,16 @@ async fn segments(common: &Common, client: &Client, command: cli::Segment) -> Re
         cli::Segment::Remove { name } => remove(client, "segments", &name).await?,
     };
     output::print(common, &answer)
+}
+
+async fn sql(common: &Common, client: &Client, query: String, now: bool) -> Result<(), Failure> {
+    let query = if query == "-" { std::io::read_to_string(std::io::stdin())? } else { query };
+    let answer = client.send(Method::POST, "/api/v1/sql", &json!({ "sql": query, "now": now })).await?;
+    match common.format() {
+        Format::Json => output::print(common, &answer),
+        Format::Table => output::raw(&format!("{}\n", output::rows(&answer["columns"], &answer["rows"]))),
+        Format::Ndjson => output::print(common, &answer["rows"]),
+    }
 }
 
 async fn members(common: &Common, client: &Client, name: &str) -> Result<(), Failure> {

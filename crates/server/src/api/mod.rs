@@ -15,6 +15,7 @@ pub mod profiles;
 pub mod segments;
 pub mod settings;
 pub mod sources;
+pub mod sql;
 pub mod workspaces;
 
 use std::sync::Arc;
@@ -96,6 +97,7 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(data::properties))
         .routes(routes!(data::alarms))
         .routes(routes!(events::stream))
+        .routes(routes!(sql::ask))
         .routes(routes!(log::records))
         .routes(routes!(log::verify))
         .routes(routes!(log::rebuild))
