@@ -20,10 +20,14 @@ if [ -f tests/sdk/package.json ]; then
     echo "installing the SDKs for Node and the browser"
     (cd tests/sdk && npm ci --no-audit --no-fund --loglevel=error)
   fi
-  if [ ! -d tests/sdk/.venv ] || [ tests/sdk/requirements.txt -nt tests/sdk/.venv/bin/activate ]; then
-    echo "installing the SDKs for Python"
-    python3 -m venv tests/sdk/.venv
-    tests/sdk/.venv/bin/pip install --quiet --disable-pip-version-check -r tests/sdk/requirements.txt
-    touch tests/sdk/.venv/bin/activate
-  fi
 fi
+
+# What Python needs in a folder: the SDKs, the engines that read our tables.
+for folder in tests/sdk tests/engines; do
+  if [ ! -d "$folder/.venv" ] || [ "$folder/requirements.txt" -nt "$folder/.venv/bin/activate" ]; then
+    echo "installing for Python: $(paste -sd' ' "$folder/requirements.txt")"
+    python3 -m venv "$folder/.venv"
+    "$folder/.venv/bin/pip" install --quiet --disable-pip-version-check -r "$folder/requirements.txt"
+    touch "$folder/.venv/bin/activate"
+  fi
+done

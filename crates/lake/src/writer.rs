@@ -155,9 +155,11 @@ impl Writer {
         self.lake.write(access.workspace, write, &mut pages)
     }
 
-    /// Writes rows; where there are none that is left to a later step, if it `may_wait`.
+    /// Writes rows; where there are none that is left to a later step, if it `may_wait`. The first time it makes the
+    /// table: other engines are to find it, even if it is empty.
     fn write(&self, access: &Access, write: Write, rows: RecordBatch, may_wait: bool) -> Result<(), Error> {
-        if rows.num_rows() == 0 && may_wait && write.to - write.from < self.settings.idle_offsets {
+        let is_first = write.from == 0;
+        if rows.num_rows() == 0 && may_wait && !is_first && write.to - write.from < self.settings.idle_offsets {
             return Ok(());
         }
         let rows = (rows.num_rows() > 0).then_some(Ok(rows));

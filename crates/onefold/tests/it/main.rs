@@ -7,4 +7,5 @@ mod cli;
 mod faults;
 mod licences;
 mod sdk;
+mod sql;
 mod support;

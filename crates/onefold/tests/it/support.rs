@@ -35,6 +35,11 @@ impl Folder {
 
     /// A file beside the data folder.
     pub fn file(&self, name: &str, content: &str) -> PathBuf {
+        self.file_of_bytes(name, content.as_bytes())
+    }
+
+    /// The same of bytes.
+    pub fn file_of_bytes(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
         path

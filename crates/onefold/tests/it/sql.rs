@@ -1,0 +1,116 @@
+//! SQL from outside: the command, the API in its three forms, and other engines over the same files.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::{Folder, Server, http, root};
+
+fn shop(folder: &Folder, server: &Server) {
+    let key = folder.json(&["source", "add", "web"])["write_key"].as_str().unwrap().to_owned();
+    let send = |call: &str, body: Value| {
+        let answer = http().post(format!("{}/v1/{call}", server.url)).basic_auth(&key, Some("")).json(&body).send();
+        assert!(answer.unwrap().status().is_success());
+    };
+    send("identify", json!({ "userId": "u1", "traits": { "plan": "pro" } }));
+    send("identify", json!({ "userId": "u2", "traits": { "plan": "free" } }));
+    send("track", json!({ "userId": "u1", "event": "Order", "properties": { "total": 19.9 } }));
+    send(
+        "track",
+        json!({ "userId": "u2", "event": "Order", "properties": { "total": "7.50", "note": "a \"quote\", and\na line" } }),
+    );
+}
+
+#[test]
+fn a_command_and_the_api_say_the_same_in_every_form() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    shop(&folder, &server);
+    let answer = folder.json(&["sql", "SELECT event, count(*) AS n, sum((properties->>'total')::decimal(9,2)) AS total FROM events GROUP BY event ORDER BY 1"]);
+    assert_eq!(
+        answer["columns"],
+        json!([{ "name": "event", "type": "text" }, { "name": "n", "type": "bigint" }, { "name": "total", "type": "numeric(19,2)" }])
+    );
+    assert_eq!(answer["rows"], json!([["Order", 2, 27.40], ["identify", 2, null]]));
+    assert!(answer["elapsed_ms"].is_number() && answer["as_of_offset"].as_u64().unwrap() >= 4, "{answer}");
+    let table = folder.run(&["sql", "SELECT value FROM identifiers ORDER BY 1", "--format", "table"]);
+    assert_eq!(table.split_whitespace().collect::<Vec<_>>(), ["value", "u1", "u2"]);
+
+    let ask = |accept: &str, sql: &str| {
+        let url = format!("{}/api/v1/sql", server.url);
+        http()
+            .post(url)
+            .bearer_auth(folder.token())
+            .header("accept", accept)
+            .json(&json!({ "sql": sql, "now": true }))
+            .send()
+            .unwrap()
+    };
+    let csv =
+        ask("text/csv", "SELECT user_id, properties->>'note' AS note FROM events WHERE event = 'Order' ORDER BY 1");
+    assert!(csv.headers()["content-type"].to_str().unwrap().starts_with("text/csv"));
+    assert_eq!(csv.text().unwrap(), "user_id,note\nu1,\nu2,\"a \"\"quote\"\", and\na line\"\n");
+    assert_eq!(ask("text/csv", "SELECT user_id FROM events WHERE false").text().unwrap(), "user_id\n");
+    let wrong = ask("text/csv", "SELECT usr_id FROM events");
+    assert_eq!(wrong.status(), 400);
+    let wrong: Value = wrong.json().unwrap();
+    assert_eq!(wrong["code"], "bad_sql");
+    assert_eq!(wrong["problems"], json!(["line 1, column 8"]));
+    assert!(wrong["cure"].as_str().unwrap().contains("user_id"), "{wrong}");
+    assert_eq!(ask("", "DROP TABLE events").status(), 400);
+
+    // Without a server the command answers the same, of the same folder.
+    let sql = "SELECT count(*) FROM events";
+    let before = folder.json(&["sql", sql]);
+    drop(server);
+    assert_eq!(folder.json(&["sql", sql])["rows"], before["rows"]);
+    let refused = folder.output(&["sql", "SELECT 1 FROM evnts"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("line 1, column 15") && said.contains("events"), "{said}");
+}
+
+#[test]
+fn other_engines_read_the_same_tables() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    shop(&folder, &server);
+    // Versions of a profile, of which only the newest counts.
+    folder.run(&["profile", "merge", "u1", "u2"]);
+    folder.run(&["sql", "SELECT 1"]);
+    folder.run(&["profile", "unmerge", "u1", "u2"]);
+    let url = format!("{}/api/v1/sql", server.url);
+    let body = json!({ "sql": "SELECT event, count(*) AS n FROM events GROUP BY event ORDER BY 1", "now": true });
+    let stream = http()
+        .post(url)
+        .bearer_auth(folder.token())
+        .header("accept", "application/vnd.apache.arrow.stream")
+        .json(&body);
+    let stream = folder.file_of_bytes("answer.arrow", &stream.send().unwrap().bytes().unwrap());
+    let here = root().join("tests/engines");
+    let output = Command::new(here.join(".venv/bin/python"))
+        .arg(here.join("read.py"))
+        .arg(folder.path().join("lake/1"))
+        .arg(stream)
+        .output()
+        .expect("Python with the engines; `make setup` installs it");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["events"], 4);
+    assert_eq!(found["by_day"], 4);
+    assert_eq!(found["members"], 0, "a table without rows is there");
+    assert_eq!(found["people"], json!([["u1", "pro"], ["u2", "free"]]));
+    assert_eq!(found["total"], "27.40");
+    assert_eq!(found["streamed"], json!([{ "event": "Order", "n": 2 }, { "event": "identify", "n": 2 }]));
+    assert!(found["columns"].as_array().unwrap().contains(&json!("properties")), "{found}");
+}
+
+#[test]
+fn a_table_that_cannot_be_reached_is_said_in_a_sentence() {
+    let folder = Folder::with(vec![("ONEFOLD_LAKE__URL", "s3://nowhere/lake".to_owned())]);
+    let refused = folder.output(&["sql", "SELECT 1"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && !said.contains("panicked"), "{said}");
+    let wrong = Folder::with(vec![("ONEFOLD_LAKE__URL", "not a url".to_owned())]);
+    let said = String::from_utf8_lossy(&wrong.output(&["stats"]).stderr).into_owned();
+    assert!(said.contains("[lake]"), "{said}");
+}
