@@ -8,6 +8,7 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 missing=()
 if ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && ! command -v initdb >/dev/null; then missing+=(postgresql); fi
 command -v chromium >/dev/null || missing+=(chromium)
+command -v go >/dev/null || missing+=(golang-go)
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing ${missing[*]}"
   as_root apt-get update -qq
@@ -31,3 +32,9 @@ for folder in tests/sdk tests/engines; do
     touch "$folder/.venv/bin/activate"
   fi
 done
+
+# A real server of S3's protocol, for the lake.
+if [ ! -x tests/engines/bin/versitygw ]; then
+  echo "building an S3 server"
+  GOBIN="$PWD/tests/engines/bin" go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
+fi

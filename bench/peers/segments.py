@@ -1,9 +1,10 @@
-"""The eight audiences on another engine, over its native tables.
+"""The eight audiences on another engine, over its native tables, or by DuckDB over the files of a lake.
 
-usage: segments.py duckdb|clickhouse DIR NOW_MS
+usage: EIGHT=eight.sql segments.py duckdb|clickhouse|lake DIR NOW_MS
 Prints a line of JSON for each: {"count", "ms"}, the median of five after a first one."""
 import json
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -14,16 +15,8 @@ engine, data, now_ms = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
 def queries(before):
     """before(n): the instant n days before now."""
-    return [
-        f"select count(*) from pr where country = 'DE' and user_id in (select user_id from ev where event = 'Order Completed' and ts >= {before(30)} group by user_id having count(*) >= 3)",
-        f"select count(*) from (select user_id from ev where event = 'Product Viewed' and category = 'cat07' and ts >= {before(7)} group by user_id having count(*) >= 2) a where user_id not in (select user_id from ev where event = 'Order Completed' and ts >= {before(30)})",
-        f"select count(*) from pr where plan in ('pro', 'enterprise') and user_id in (select user_id from ev where event = 'Order Completed' and ts >= {before(90)} group by user_id having sum(cast(revenue as decimal(18, 4))) > 500)",
-        f"select count(*) from (select user_id, max(case when event = 'Product Added' then ts end) a, max(case when event = 'Order Completed' then ts end) o from ev where ts >= {before(7)} and event in ('Product Added', 'Order Completed') group by user_id) x where a is not null and (o is null or o < a)",
-        f"select count(*) from (select distinct user_id from ev where event = 'Order Completed') a where user_id not in (select user_id from ev where ts >= {before(60)})",
-        "select count(*) from pr where country in ('DE', 'PL') and age between 25 and 40 and plan <> 'free' and email_consent",
-        f"select count(*) from (select user_id, min(ts) m from ev where event = 'Order Completed' group by user_id) x where m >= {before(30)}",
-        f"select count(*) from pr where email_consent and user_id in (select user_id from ev where event = 'Email Clicked' and ts >= {before(14)} group by user_id having count(*) >= 2) and user_id not in (select user_id from ev where event = 'Order Refunded' and ts >= {before(90)})",
-    ]
+    with open(os.environ["EIGHT"]) as texts:
+        return [re.sub(r"before\((\d+)\)", lambda days: before(int(days[1])), text) for text in texts]
 
 
 def measure(run, texts):
@@ -38,6 +31,10 @@ def measure(run, texts):
 
 with tempfile.TemporaryDirectory() as folder:
     day = 86_400_000
+
+    def at(days):
+        return f"make_timestamptz({(now_ms - days * day) * 1000})"
+
     if engine == "duckdb":
         import duckdb
 
@@ -45,7 +42,24 @@ with tempfile.TemporaryDirectory() as folder:
         db.execute("set timezone = 'UTC'")
         db.execute(f"create table ev as select * from '{data}/events.parquet' order by ts")
         db.execute(f"create table pr as select * from '{data}/profiles.parquet'")
-        measure(lambda text: db.execute(text).fetchone()[0], queries(lambda n: f"make_timestamptz({(now_ms - n * day) * 1000})"))
+        measure(lambda text: db.execute(text).fetchone()[0], queries(at))
+    elif engine == "lake":
+        import duckdb
+
+        db = duckdb.connect()
+        db.execute("set timezone = 'UTC'")
+        for table in ["events", "profiles", "identifiers"]:
+            files = f"'{data}/{table}/**/*.parquet', hive_partitioning = true, union_by_name = true"
+            db.execute(f"create view {table} as select * from read_parquet({files})")
+        db.execute(
+            "create view ev as select i.profile as user_id, event, time as ts, property_category as category, "
+            "property_revenue_number as revenue from events join identifiers i using (node)"
+        )
+        db.execute(
+            "create view pr as select profile as user_id, trait_country as country, trait_plan as plan, "
+            "trait_age_number as age, trait_email_consent = 'true' as email_consent from profiles"
+        )
+        measure(lambda text: db.execute(text).fetchone()[0], queries(at))
     else:
         from chdb import session
 

@@ -24,9 +24,15 @@ use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use onefold_lake::{Answer, Budget, QueryEngine, QueryError};
 use onefold_model::{WorkspaceId, access::Access};
 use parking_lot::Mutex;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
 
 use crate::{DeltaLake, Published, read, rewrite::ReadPromoted};
+
+/// Queries that are answered at a time; others wait for their turn.
+const QUERIES_MAX: usize = 4;
 
 /// Batches that wait for whoever reads the answer.
 const WAITING: usize = 2;
@@ -43,6 +49,8 @@ pub struct Engine {
     /// The object store and what is remembered of files, shared by all queries.
     shared: Arc<RuntimeEnv>,
     schemas: Mutex<BTreeMap<WorkspaceId, Known>>,
+    /// So many queries at a time: each may take memory of its own.
+    turns: Arc<Semaphore>,
 }
 
 /// The schema of what was published when it was made.
@@ -81,7 +89,12 @@ impl Engine {
     pub fn new(lake: Arc<DeltaLake>) -> Engine {
         let shared = RuntimeEnv::default();
         shared.register_object_store(read::store_url(&lake).as_ref(), lake.store.clone());
-        Engine { lake, shared: Arc::new(shared), schemas: Mutex::default() }
+        Engine {
+            lake,
+            shared: Arc::new(shared),
+            schemas: Mutex::default(),
+            turns: Arc::new(Semaphore::new(QUERIES_MAX)),
+        }
     }
 
     async fn known(&self, workspace: WorkspaceId) -> Result<Known, QueryError> {
@@ -100,7 +113,10 @@ impl Engine {
     async fn start(&self, access: Access, sql: String, budget: Budget) -> Result<Answer, QueryError> {
         check_size(&sql)?;
         let until = Instant::now() + budget.time;
+        let turn = self.turns.clone().acquire_owned();
+        let Ok(Ok(turn)) = tokio::time::timeout_at(until, turn).await else { return Err(QueryError::Busy) };
         let known = self.known(access.workspace).await?;
+        let as_of = known.published.as_of;
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.shared)
             .with_memory_pool(Arc::new(FairSpillPool::new(budget.memory_bytes)))
             .build_arc()
@@ -111,6 +127,7 @@ impl Engine {
         let (tell, told) = tokio::sync::oneshot::channel();
         // On the engine's own threads: what takes the processor must not hold up the server's.
         self.lake.runtime().spawn(async move {
+            let _turn = turn;
             let begin = async {
                 let mut context = session(threads, runtime, known.schema)?;
                 context.register_function_rewrite(Arc::new(ReadPromoted(promoted)))?;
@@ -131,7 +148,6 @@ impl Engine {
                 }
             }
         });
-        let as_of = self.lake.seen(access.workspace).map(|published| published.as_of).unwrap_or_default();
         let schema = told.await.map_err(|_| QueryError::Engine("the engine is stopping".to_owned()))??;
         Ok(Answer { schema, as_of, rows: stream::poll_fn(move |context| rows.poll_recv(context)).boxed() })
     }

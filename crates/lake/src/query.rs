@@ -45,6 +45,9 @@ pub enum QueryError {
     /// Its answer has more rows than allowed.
     #[error("the answer has more than {0} rows")]
     Rows(usize),
+    /// Others took all the time that it had.
+    #[error("too many queries are under way")]
+    Busy,
     /// There are no tables yet.
     #[error("there are no tables yet")]
     Empty,
@@ -69,6 +72,7 @@ impl QueryError {
             QueryError::Rows(_) => {
                 "add a LIMIT, count instead, or raise [lake] query_rows_max in the settings".to_owned()
             }
+            QueryError::Busy => "ask again when some of them have ended".to_owned(),
             QueryError::Empty => "the first are written seconds after the first events; ask again".to_owned(),
             QueryError::Engine(_) => "look at the object store named in [lake] url, then ask again".to_owned(),
         }

@@ -15,7 +15,7 @@ use arrow_array::{
 use onefold_log::EventLog;
 use onefold_model::{ProfileId, access::Access};
 use onefold_pipeline::{definitions::Workspace, feed, views};
-use onefold_state::StateStore;
+use onefold_state::{Reader, StateStore};
 
 use crate::{
     AsOf, Error, Lake, Table, Write,
@@ -91,7 +91,7 @@ impl Writer {
             };
             self.write(access, Write { table, from, to, replace: false }, rows, to == next)?;
         }
-        more |= self.people(access, definitions, AsOf { offset: next, at })?;
+        more |= self.people(reader, access, definitions, AsOf { offset: next, at })?;
         if more {
             return Ok(Step::More);
         }
@@ -103,7 +103,13 @@ impl Writer {
     }
 
     /// Writes the people who changed; whether all were written, so that some may have changed meanwhile.
-    fn people(&self, access: &Access, definitions: &Workspace, as_of: AsOf) -> Result<bool, Error> {
+    fn people(
+        &self,
+        reader: &mut dyn Reader,
+        access: &Access,
+        definitions: &Workspace,
+        as_of: AsOf,
+    ) -> Result<bool, Error> {
         let [profiles, identifiers] =
             [Table::Profiles, Table::Identifiers].map(|t| self.lake.offset(access.workspace, t));
         let (profiles, identifiers) = (profiles?, identifiers?);
@@ -112,9 +118,7 @@ impl Writer {
             return Ok(false);
         }
         let partition = access.workspace.partition(self.log.partitions());
-        let reader = &mut *self.store.reader()?;
-        let (next, _) = views::as_of(reader, partition)?;
-        let changed = feed::changed(reader, access, partition, from, next)?;
+        let changed = feed::changed(reader, access, partition, from, to)?;
         let few = changed.filter(|changed| from > 0 && changed.len() <= self.settings.changed_max);
         let write = |table, from, replace| Write { table, from, to, replace };
         let Some(changed) = few else {
@@ -128,8 +132,10 @@ impl Writer {
             rows.push(id, person.as_ref())
         })?;
         let (of_profiles, of_identifiers) = rows.finish()?;
-        self.write(access, write(Table::Identifiers, identifiers, false), of_identifiers, true)?;
-        self.write(access, write(Table::Profiles, profiles, false), of_profiles, true)?;
+        // Both or neither: the one behind would have the same people written again.
+        let may_wait = of_profiles.num_rows() == 0;
+        self.write(access, write(Table::Identifiers, identifiers, false), of_identifiers, may_wait)?;
+        self.write(access, write(Table::Profiles, profiles, false), of_profiles, may_wait)?;
         Ok(false)
     }
 

@@ -110,7 +110,7 @@ pub struct Audience {
 #[serde(deny_unknown_fields)]
 pub struct Lake {
     pub url: String,
-    pub options: BTreeMap<String, String>,
+    pub options: BTreeMap<String, serde_json::Value>,
     pub every_s: u64,
     pub retention_hours: u64,
     pub query_seconds_max: u64,

@@ -82,10 +82,15 @@ fn lake_settings(settings: &Settings) -> Result<onefold_lake_delta::Settings, Fa
         Url::parse(&own.url).map_err(|error| lake_failure(format!("{:?} is no URL: {error}", own.url)))?
     };
     Ok(onefold_lake_delta::Settings {
-        options: own.options.clone().into_iter().collect(),
+        options: own.options.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
         retention: Duration::from_secs(own.retention_hours * 60 * 60),
         ..onefold_lake_delta::Settings::new(url)
     })
+}
+
+/// An option as its store reads it: from the environment `true` and `1` come as what they look like.
+fn plain(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn lake_failure(cause: String) -> Failure {

@@ -64,8 +64,8 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<(WorkspaceId, ProfileId)>> {
     Some(changes.into_iter().map(|(workspace, id)| (WorkspaceId(workspace), ProfileId(NodeId(id)))).collect())
 }
 
-/// The profiles of a workspace that changed at `from` or later, ascending, and perhaps some that changed shortly before;
-/// `None` where that is no longer known. `next` is where the partition stands in this view of the store.
+/// The profiles of a workspace that changed at `from` or later, ascending, and those that changed earlier in the same
+/// micro-batch; `None` where that is no longer known. `next` is where the partition stands in this view of the store.
 pub fn changed(
     store: &mut dyn Reader,
     access: &Access,
@@ -93,18 +93,15 @@ fn rows_of(
     partition: u32,
     offsets: Range<u64>,
 ) -> Result<Vec<Row>, Error> {
-    let at = |offset: u64| vec![Value::Int(partition.into()), Value::Int(offset as i64)];
-    let prefix = vec![Value::Int(partition.into())];
     // The micro-batch that the first of them is in may have begun before it: a rebuild cuts the log at other places.
-    let before = Scan { reverse: true, after: Some(at(offsets.start)), ..Scan::prefix(table, prefix.clone(), 1) };
-    let mut rows = store.scan(&before)?;
+    let start = verdict::batch_of(store, partition, offsets.start)?;
+    let partition = Value::Int(partition.into());
     let within = Scan {
-        after: offsets.start.checked_sub(1).map(at),
+        after: Some(vec![partition.clone(), Value::Int(start as i64 - 1)]),
         until: Some(Value::Int(offsets.end as i64 - 1)),
-        ..Scan::prefix(table, prefix, usize::MAX)
+        ..Scan::prefix(table, vec![partition], usize::MAX)
     };
-    rows.extend(store.scan(&within)?);
-    Ok(rows)
+    Ok(store.scan(&within)?)
 }
 
 /// Who entered and left which segment of the workspace at these offsets, in order.
@@ -333,6 +330,8 @@ mod tests {
         let mut txn = store.begin(0, epoch, None).expect("a store in memory");
         for (first, profile) in batches {
             write(&mut *txn, 0, *first, &BTreeSet::from([(WorkspaceId(1), id(*profile))])).expect("it is written");
+            let applied = vec![Value::Int(0), Value::uint(*first), Value::Int(1), Value::Bytes(vec![])];
+            txn.put(&schema::VERDICT, vec![applied]).expect("it is written");
         }
         txn.commit().expect("a store in memory");
         store
@@ -353,6 +352,7 @@ mod tests {
     fn who_asks_from_the_middle_of_a_micro_batch_is_told_of_all_of_it() {
         let store = store(&[(0, 1), (10, 2), (20, 3)]);
         assert_eq!(changed_from(&store, 15, 30), Some(vec![id(2), id(3)]));
+        assert_eq!(changed_from(&store, 20, 30), Some(vec![id(3)]));
         assert_eq!(changed_from(&store, 25, 30), Some(vec![id(3)]));
         assert_eq!(changed_from(&store, 0, 30), Some(vec![id(1), id(2), id(3)]));
     }
@@ -361,8 +361,8 @@ mod tests {
     fn a_micro_batch_is_kept_while_any_of_its_offsets_may_be_asked_for() {
         let kept = KEPT_OFFSETS;
         let store = store(&[(0, 1), (10, 2), (kept + 5, 3), (kept + 10, 4), (kept + 11, 5)]);
-        assert_eq!(changed_from(&store, 11, kept + 11), Some(vec![id(2), id(3), id(4), id(5)]));
-        assert_eq!(changed_from(&store, 5, kept + 11), None);
+        assert_eq!(changed_from(&store, 12, kept + 12), Some(vec![id(2), id(3), id(4), id(5)]));
+        assert_eq!(changed_from(&store, 11, kept + 12), None);
         let rows = store.reader().expect("a store").scan(&Scan::prefix(&schema::PROFILE_CHANGE, vec![], 10));
         assert_eq!(rows.expect("rows").len(), 4, "the first is about offsets that nobody may ask for");
     }

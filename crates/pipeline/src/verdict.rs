@@ -97,18 +97,24 @@ pub fn decode(first_offset: u64, bytes: &[u8]) -> Option<Vec<Verdict>> {
     Some(verdicts)
 }
 
-/// What became of the offsets from `from` to `to`; those of which nothing is known count as unreadable.
-pub fn between(store: &mut dyn Reader, partition: u32, from: u64, to: u64) -> Result<Vec<Verdict>, Error> {
+/// The first offset of the micro-batch that an applied offset was in.
+pub fn batch_of(store: &mut dyn Reader, partition: u32, offset: u64) -> Result<u64, Error> {
     let partition = Value::Int(partition.into());
-    let mut found = vec![Verdict::Unreadable; (to - from) as usize];
     let first = Scan {
         reverse: true,
-        after: Some(vec![partition.clone(), Value::uint(from + 1)]),
-        ..Scan::prefix(&schema::VERDICT, vec![partition.clone()], 1)
+        after: Some(vec![partition.clone(), Value::uint(offset + 1)]),
+        ..Scan::prefix(&schema::VERDICT, vec![partition], 1)
     };
-    let start = store.scan(&first)?.first().map_or(Ok(0), |row| row[1].as_int())?;
+    Ok(store.scan(&first)?.first().map_or(Ok(0), |row| row[1].as_uint())?)
+}
+
+/// What became of the offsets from `from` to `to`; those of which nothing is known count as unreadable.
+pub fn between(store: &mut dyn Reader, partition: u32, from: u64, to: u64) -> Result<Vec<Verdict>, Error> {
+    let mut found = vec![Verdict::Unreadable; (to - from) as usize];
+    let start = batch_of(store, partition, from)?;
+    let partition = Value::Int(partition.into());
     let rest = Scan {
-        after: Some(vec![partition.clone(), Value::Int(start - 1)]),
+        after: Some(vec![partition.clone(), Value::Int(start as i64 - 1)]),
         until: Some(Value::Int(to as i64 - 1)),
         ..Scan::prefix(&schema::VERDICT, vec![partition], usize::MAX)
     };

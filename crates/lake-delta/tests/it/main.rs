@@ -2,5 +2,6 @@
 
 mod contract;
 mod faults;
+mod s3;
 mod sql;
 mod support;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use onefold_lake::{Budget, Lake, QueryError};
+use onefold_lake::{Budget, Lake, QueryEngine as _, QueryError};
 use onefold_lake_delta::{DeltaLake, Engine};
 use onefold_sim::{World, identify, page, track};
 use serde_json::json;
@@ -190,6 +190,23 @@ fn a_query_that_is_too_big_fails_by_itself() {
     let list = format!("SELECT 7 IN (0{})", ",7".repeat(20_000));
     assert_eq!(asked.ask(&list), ["true"]);
     assert_eq!(asked.ask("SELECT count(*) FROM events"), ["5"], "it goes on");
+}
+
+#[test]
+fn of_many_queries_some_wait_and_a_dropped_answer_makes_room() {
+    let asked = Asked::of(shop());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let endless = "SELECT a.value FROM generate_series(1, 1000000000000) a, generate_series(1, 1000000) b";
+        let mut open = vec![];
+        for _ in 0..4 {
+            open.push(asked.engine.query(asked.world.access(), endless.to_owned(), BUDGET).await.unwrap());
+        }
+        let one = |time| asked.engine.query(asked.world.access(), "SELECT 1".to_owned(), Budget { time, ..BUDGET });
+        assert_eq!(one(Duration::from_millis(200)).await.err(), Some(QueryError::Busy));
+        drop(open.pop());
+        assert!(one(BUDGET.time).await.is_ok());
+    });
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod null;
 mod pipeline;
 mod segments;
 mod shop;
+mod sql;
 
 use axum::http::Method;
 use serde_json::json;

@@ -34,6 +34,7 @@ use serde_json::{Value, json};
 use super::{
     append::Appender,
     shop::{self, Action},
+    sql,
 };
 use crate::Failure;
 
@@ -45,6 +46,9 @@ const ARRIVING: u64 = 5000;
 
 /// Bytes that the index may take.
 const INDEX_BYTES_MAX: usize = 8 << 30;
+
+/// The eight in SQL, a line each, over `ev` and `pr`; `before(n)` is the instant n days before now.
+pub const EIGHT: &str = include_str!("../../../../bench/peers/eight.sql");
 
 /// Counts several conditions.
 type Ask<'a> = &'a dyn Fn(&[String]) -> Result<Vec<usize>, Failure>;
@@ -115,7 +119,10 @@ pub fn run(settings: &Settings) -> Result<Value, Failure> {
     let index_mib = keeper.heap_bytes() >> 20;
 
     // Others count from here: what arrives while Onefold is asked is not theirs.
-    let peers = [peer(settings, &data, "duckdb")?, peer(settings, &data, "clickhouse")?];
+    let peers = ["duckdb", "clickhouse"].map(|name| peer(settings, &data, name, name));
+    let [duckdb, clickhouse] = peers;
+    let peers = [duckdb?, clickhouse?];
+    let lake = sql::run(settings, &log, &store, &access, &definitions, &folder.path().join("lake"))?;
 
     let stop = AtomicBool::new(false);
     let took = std::thread::scope(|scope| {
@@ -167,14 +174,15 @@ pub fn run(settings: &Settings) -> Result<Value, Failure> {
         "first_ask_s": round(first_s),
         "applied_events_per_s": (events as f64 / applied_s).round(),
         "index_mib": index_mib,
+        "lake": lake,
     }))
 }
 
-fn round(number: f64) -> f64 {
+pub fn round(number: f64) -> f64 {
     (number * 100.0).round() / 100.0
 }
 
-fn median(mut of: Vec<f64>) -> f64 {
+pub fn median(mut of: Vec<f64>) -> f64 {
     of.sort_by(f64::total_cmp);
     let middle = of.len() / 2;
     if of.len() % 2 == 1 { of[middle] } else { (of[middle - 1] + of[middle]) / 2.0 }
@@ -312,16 +320,19 @@ fn arrive(log: &dyn EventLog, users: u64, now: Timestamp, stop: &AtomicBool) {
     }
 }
 
-/// Counts and median milliseconds of another engine over its native tables; `None` where it is not installed.
-fn peer(settings: &Settings, data: &Path, name: &str) -> Result<Option<Vec<(usize, f64)>>, Failure> {
+/// Counts and median milliseconds of another engine over its native tables, or over what there is in `data` of `kind`;
+/// `None` where it is not installed.
+pub fn peer(settings: &Settings, data: &Path, name: &str, kind: &str) -> Result<Option<Vec<(usize, f64)>>, Failure> {
     let python = settings.peers.join(name).join("bin/python");
     if !python.exists() {
         return Ok(None);
     }
-    let script = tempfile::NamedTempFile::new()?;
-    std::fs::write(script.path(), include_str!("../../../../bench/peers/segments.py"))?;
-    let output =
-        Command::new(python).arg(script.path()).arg(name).arg(data).arg(settings.now.0.to_string()).output()?;
+    let folder = tempfile::tempdir()?;
+    let (script, eight) = (folder.path().join("segments.py"), folder.path().join("eight.sql"));
+    std::fs::write(&script, include_str!("../../../../bench/peers/segments.py"))?;
+    std::fs::write(&eight, EIGHT)?;
+    let arguments = [script.as_os_str(), kind.as_ref(), data.as_os_str()];
+    let output = Command::new(python).args(arguments).arg(settings.now.0.to_string()).env("EIGHT", eight).output()?;
     if !output.status.success() {
         let cause = format!("{name} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
         return Err(Failure::new(cause, "install it anew with bench/run.sh"));

@@ -117,7 +117,9 @@ impl From<QueryError> for ApiError {
         let code = match &error {
             QueryError::Wrong { .. } | QueryError::Writes => "bad_sql",
             QueryError::Time(_) | QueryError::Memory(_) | QueryError::Rows(_) => "too_much",
-            QueryError::Empty | QueryError::Engine(_) => return ApiError::unavailable(error.to_string()),
+            QueryError::Busy | QueryError::Empty | QueryError::Engine(_) => {
+                return ApiError::unavailable(error.to_string());
+            }
         };
         let message = match place.first() {
             Some(place) => format!("{place}: {error}"),

@@ -1,0 +1,8 @@
+select count(*) from pr where country = 'DE' and user_id in (select user_id from ev where event = 'Order Completed' and ts >= before(30) group by user_id having count(*) >= 3)
+select count(*) from (select user_id from ev where event = 'Product Viewed' and category = 'cat07' and ts >= before(7) group by user_id having count(*) >= 2) a where user_id not in (select user_id from ev where event = 'Order Completed' and ts >= before(30))
+select count(*) from pr where plan in ('pro', 'enterprise') and user_id in (select user_id from ev where event = 'Order Completed' and ts >= before(90) group by user_id having sum(cast(revenue as decimal(18, 4))) > 500)
+select count(*) from (select user_id, max(case when event = 'Product Added' then ts end) a, max(case when event = 'Order Completed' then ts end) o from ev where ts >= before(7) and event in ('Product Added', 'Order Completed') group by user_id) x where a is not null and (o is null or o < a)
+select count(*) from (select distinct user_id from ev where event = 'Order Completed') a where user_id not in (select user_id from ev where ts >= before(60))
+select count(*) from pr where country in ('DE', 'PL') and age between 25 and 40 and plan <> 'free' and email_consent
+select count(*) from (select user_id, min(ts) m from ev where event = 'Order Completed' group by user_id) x where m >= before(30)
+select count(*) from pr where email_consent and user_id in (select user_id from ev where event = 'Email Clicked' and ts >= before(14) group by user_id having count(*) >= 2) and user_id not in (select user_id from ev where event = 'Order Refunded' and ts >= before(90))
