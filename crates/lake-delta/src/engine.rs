@@ -21,7 +21,7 @@ use datafusion::{
     },
 };
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
-use onefold_lake::{Answer, Budget, QueryEngine, QueryError};
+use onefold_lake::{Answer, Budget, QueryEngine, QueryError, Table};
 use onefold_model::{WorkspaceId, access::Access};
 use parking_lot::Mutex;
 use tokio::{
@@ -29,7 +29,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{DeltaLake, Published, read, rewrite::ReadPromoted};
+use crate::{DeltaLake, Published, read, rewrite::ReadPromoted, view::View};
 
 /// Queries that are answered at a time; others wait for their turn.
 const QUERIES_MAX: usize = 4;
@@ -121,7 +121,9 @@ impl Engine {
             .with_memory_pool(Arc::new(FairSpillPool::new(budget.memory_bytes)))
             .build_arc()
             .map_err(|error| QueryError::Engine(error.to_string()))?;
-        let promoted = known.published.tables.iter().map(|(table, view)| (*table, view.promoted.clone())).collect();
+        let of_table =
+            |(table, view): (&Table, &Arc<View>)| (*table, (view.promoted.clone(), view.promoted_everywhere()));
+        let promoted = known.published.tables.iter().map(of_table).collect();
         let threads = self.lake.settings.threads;
         let (send, mut rows) = mpsc::channel(WAITING);
         let (tell, told) = tokio::sync::oneshot::channel();

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fs, path::PathBuf, sync::Arc};
 use arrow_array::{
     Array, ArrayRef, RecordBatch,
     cast::AsArray as _,
-    types::{Date32Type, Int64Type, TimestampMicrosecondType},
+    types::{Date32Type, Int32Type, Int64Type, TimestampMicrosecondType},
 };
 use arrow_ord::sort::{SortColumn, lexsort_to_indices};
 use arrow_schema::DataType;
@@ -229,6 +229,7 @@ fn described(table: Table, rows: &RecordBatch) -> Result<String, Cause> {
 fn range(column: &ArrayRef) -> Option<(i64, i64)> {
     let values: Arc<[i64]> = match column.data_type() {
         DataType::Int64 => column.as_primitive::<Int64Type>().values().as_ref().into(),
+        DataType::Int32 => column.as_primitive::<Int32Type>().values().iter().copied().map(i64::from).collect(),
         DataType::Timestamp(..) => column.as_primitive::<TimestampMicrosecondType>().values().as_ref().into(),
         _ => return None,
     };

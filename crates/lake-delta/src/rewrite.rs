@@ -9,9 +9,10 @@ use datafusion::{
 };
 use onefold_lake::{Promoted, Table, columns};
 
-/// Turns `properties->>'total'` into the column that it was promoted to, for the rows that have it.
+/// Turns `properties->>'total'` into the column that it was promoted to, for the rows that have it. Of each table: what it
+/// has columns for, and for how many of these every row has them.
 #[derive(Debug)]
-pub struct ReadPromoted(pub BTreeMap<Table, Promoted>);
+pub struct ReadPromoted(pub BTreeMap<Table, (Promoted, usize)>);
 
 impl ReadPromoted {
     fn instead_of(&self, expr: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
@@ -27,15 +28,21 @@ impl ReadPromoted {
             return Ok(None);
         };
         let is_its = |table: &Table| table.promotes().is_some_and(|(column, _)| column == json.name);
-        for (table, promoted) in self.0.iter().filter(|(table, _)| is_its(table)) {
+        for (table, (promoted, everywhere)) in self.0.iter().filter(|(table, _)| is_its(table)) {
             let Some(place) = promoted.names().iter().position(|promoted| promoted == name) else { continue };
             let beside = |name: &str| Column::new(json.relation.clone(), name);
             let [text, _] = columns(*table, name);
             let (text, promoted) = (beside(&text), beside("promoted"));
-            if schema.has_column(&text) && schema.has_column(&promoted) {
-                let is_there = Expr::Column(promoted).gt(lit(place as i32));
-                return when(is_there, Expr::Column(text)).otherwise(expr.clone()).map(Some);
+            // Beside the JSON of another table stand columns of the same names only if somebody put them there.
+            if !schema.has_column(&text) || !schema.has_column(&promoted) {
+                continue;
             }
+            if place < *everywhere {
+                // The JSON is not even opened.
+                return Ok(Some(Expr::Column(text)));
+            }
+            let is_there = Expr::Column(promoted).gt(lit(place as i32));
+            return when(is_there, Expr::Column(text)).otherwise(expr.clone()).map(Some);
         }
         Ok(None)
     }

@@ -75,6 +75,7 @@ fn of_column(file: &File, field: &Field) -> ColumnStatistics {
     let Some((min, max)) = file.ranges.get(field.name()) else { return ColumnStatistics::new_unknown() };
     let value = |value: i64| match field.data_type() {
         DataType::Timestamp(_, zone) => ScalarValue::TimestampMicrosecond(Some(value), zone.clone()),
+        DataType::Int32 => ScalarValue::Int32(i32::try_from(value).ok()),
         _ => ScalarValue::Int64(Some(value)),
     };
     ColumnStatistics {

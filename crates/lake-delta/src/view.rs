@@ -85,6 +85,12 @@ impl View {
         self.files.iter().filter_map(File::base).max().unwrap_or(0)
     }
 
+    /// How many promoted members every row has its columns of.
+    pub fn promoted_everywhere(&self) -> usize {
+        let least = |file: &File| file.ranges.get("promoted").map_or(0, |(least, _)| *least as usize);
+        self.files.iter().map(least).min().unwrap_or(0)
+    }
+
     /// Whether all of its files are such.
     pub fn is_base(&self) -> bool {
         self.files.iter().all(|file| file.base().is_some())

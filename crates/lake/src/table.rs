@@ -144,8 +144,9 @@ impl Table {
     /// called has no place in the description of a file.
     pub fn described_by(self) -> &'static [&'static str] {
         match self {
-            Table::Events => &["offset", "node", "time"],
-            Table::Profiles | Table::Identifiers | Table::SegmentMembers => &["profile", "offset"],
+            Table::Events => &["offset", "node", "time", "promoted"],
+            Table::Profiles => &["profile", "offset", "promoted"],
+            Table::Identifiers | Table::SegmentMembers => &["profile", "offset"],
             Table::Consents => &["node", "offset"],
         }
     }

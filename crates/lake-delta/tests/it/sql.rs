@@ -141,6 +141,8 @@ fn promoted_columns_and_json_say_the_same_whatever_the_type() {
     check();
     lake.maintain(onefold_sim::world::WORKSPACE).unwrap();
     assert_eq!(promoted(), ["3 | 3"], "merging promotes what is there");
+    let plan = ask("EXPLAIN SELECT properties->>'size' FROM events").join("\n");
+    assert!(plan.contains("property_size") && !plan.contains("json_as_text"), "{plan}");
     check();
 }
 
