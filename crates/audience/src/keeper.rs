@@ -228,7 +228,7 @@ impl Keeper {
             // Past the bound the rest is left out; whoever asked it to be filled looks at the size.
             if index.heap_bytes() <= self.bytes_max {
                 let reader = &mut *self.store.reader()?;
-                feed::accepted(reader, &*self.log, access, definitions, start, end, &mut |node, event| {
+                feed::accepted(reader, &*self.log, access, definitions, start..end, usize::MAX, &mut |node, event| {
                     index.add(node, event);
                 })?;
             }
@@ -280,7 +280,8 @@ impl Keeper {
             }
             index.set(id, person.as_ref());
         })?;
-        feed::accepted(reader, &*self.log, access, definitions, kept.next_offset, next, &mut |node, event| {
+        let offsets = kept.next_offset..next;
+        feed::accepted(reader, &*self.log, access, definitions, offsets, usize::MAX, &mut |node, event| {
             index.add(node, event);
         })?;
         (kept.next_offset, kept.as_of) = (next, as_of);

@@ -28,8 +28,7 @@ use crate::{
 /// Who a table's offset is noted as.
 const APP: &str = "onefold";
 
-/// What is told to Delta about every table: it keeps its log short by itself, and files say of their values only what ours
-/// say.
+/// What is told to Delta about every table: it keeps its log short by itself.
 const CONFIGURATION: [(&str, &str); 3] = [
     ("delta.checkpointInterval", "50"),
     ("delta.logRetentionDuration", "interval 1 days"),

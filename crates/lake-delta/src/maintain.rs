@@ -3,10 +3,7 @@
 //! It works on what is published while nothing newer is written, on the writer's own thread. A commit changes no row that
 //! counts, and no offset.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use deltalake_core::{kernel::Action, operations::vacuum, protocol::DeltaOperation};
 use futures_util::StreamExt as _;
@@ -38,11 +35,14 @@ pub fn maintain(lake: &DeltaLake, workspace: WorkspaceId) -> Result<(), Error> {
     let mut tables = published.tables.clone();
     let due = |view: &Arc<View>| view.table.versions() == Versions::OfProfile && has_many_versions(lake, view);
     if tables.values().any(due) {
-        // First what needs the versions that say somebody has gone, then these.
+        // First what needs the versions that say somebody has gone; without it, not these.
         for table in [Table::Identifiers, Table::Profiles] {
-            act(lake, workspace, &mut tables, table, async |open| {
+            let acted = act(lake, workspace, &mut tables, table, async |open| {
                 keep_versions_that_count(lake, &published, open, table).await
             })?;
+            if !acted {
+                break;
+            }
         }
     }
     let views: Vec<Arc<View>> =
@@ -61,21 +61,22 @@ pub fn maintain(lake: &DeltaLake, workspace: WorkspaceId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Does something with a table if it is as readers see it, and lets them see what it has become.
+/// Does something with a table if it is as readers see it, and lets them see what it has become; whether it was.
 fn act(
     lake: &DeltaLake,
     workspace: WorkspaceId,
     tables: &mut BTreeMap<Table, Arc<View>>,
     table: Table,
     what: impl AsyncFnOnce(&mut Open) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let Some(view) = tables.get_mut(&table) else { return Ok(()) };
+) -> Result<bool, Error> {
+    let Some(view) = tables.get_mut(&table) else { return Ok(false) };
     lake.with("maintaining", workspace, table, async |open| {
-        if open.is_at(view) {
+        let is_at = open.is_at(view);
+        if is_at {
             what(open).await?;
             *view = open.view(Some(view)).unwrap_or_else(|| view.clone());
         }
-        Ok(())
+        Ok(is_at)
     })
 }
 
@@ -118,16 +119,12 @@ fn small_files(lake: &DeltaLake, view: &View) -> Vec<Vec<File>> {
     let mut of_day: BTreeMap<Option<&str>, Vec<File>> = BTreeMap::new();
     let mut groups = vec![];
     for file in view.files.iter().filter(|file| file.rows < small) {
-        let day = file.day.as_deref();
-        let mut group = match of_day.entry(day) {
-            Entry::Occupied(group) => group,
-            Entry::Vacant(place) => place.insert_entry(vec![]),
-        };
-        let rows: usize = group.get().iter().map(|file| file.rows).sum();
+        let group = of_day.entry(file.day.as_deref()).or_default();
+        let rows: usize = group.iter().map(|file| file.rows).sum();
         if rows + file.rows > lake.settings.file_rows_max {
-            groups.push(group.insert(vec![]));
+            groups.push(std::mem::take(group));
         }
-        group.get_mut().push(file.clone());
+        group.push(file.clone());
     }
     groups.extend(of_day.into_values());
     groups.retain(|files| files.len() >= lake.settings.merge_files);

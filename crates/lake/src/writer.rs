@@ -28,6 +28,8 @@ use crate::{
 pub struct Settings {
     /// Offsets of the log whose rows are in memory at a time, and so in one commit.
     pub offsets_max: u64,
+    /// Some bytes of the log for which the same holds.
+    pub bytes_max: usize,
     /// A table without new rows notes that it has come further after so many offsets.
     pub idle_offsets: u64,
     /// If more people than this have changed, all are written anew.
@@ -36,7 +38,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { offsets_max: 250_000, idle_offsets: 100_000, changed_max: 500_000 }
+        Settings { offsets_max: 250_000, bytes_max: 256 << 20, idle_offsets: 100_000, changed_max: 500_000 }
     }
 }
 
@@ -73,15 +75,15 @@ impl Writer {
         let mut more = false;
         for table in [Table::Events, Table::SegmentMembers, Table::Consents] {
             let from = self.lake.offset(workspace, table)?;
-            let to = next.min(from + self.settings.offsets_max);
+            let mut to = next.min(from + self.settings.offsets_max);
             if from >= to {
                 continue;
             }
-            more |= to < next;
             let rows = match table {
                 Table::Events => {
                     let mut rows = EventRows::new(&sources);
-                    feed::accepted(reader, &*self.log, access, definitions, from, to, &mut |node, event| {
+                    let (log, bytes_max) = (&*self.log, self.settings.bytes_max);
+                    to = feed::accepted(reader, log, access, definitions, from..to, bytes_max, &mut |node, event| {
                         rows.push(node, event);
                     })?;
                     rows.finish()?
@@ -89,6 +91,7 @@ impl Writer {
                 Table::SegmentMembers => memberships(&feed::memberships(reader, access, partition, from..to)?)?,
                 _ => consents(&feed::consents(reader, access, from..to)?, &sources)?,
             };
+            more |= to < next;
             self.write(access, Write { table, from, to, replace: false }, rows, to == next)?;
         }
         more |= self.people(reader, access, definitions, AsOf { offset: next, at })?;

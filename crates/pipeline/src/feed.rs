@@ -162,23 +162,27 @@ pub fn consents(store: &mut dyn Reader, access: &Access, offsets: Range<u64>) ->
     store.scan(&scan)?.into_iter().map(stated).collect()
 }
 
-/// Calls `on` for each accepted event of the workspace in [from, to), with the node it belongs to.
+/// Calls `on` for each accepted event of the workspace at these offsets, with the node it belongs to. Stops early when some
+/// `bytes_max` of the log were read; gives the offset after the last one looked at.
 pub fn accepted(
     store: &mut dyn Reader,
     log: &dyn EventLog,
     access: &Access,
     definitions: &Workspace,
-    from: u64,
-    to: u64,
+    offsets: Range<u64>,
+    bytes_max: usize,
     on: &mut dyn FnMut(NodeId, &Event<'_>),
-) -> Result<(), Error> {
+) -> Result<u64, Error> {
     let partition = access.workspace.partition(log.partitions());
-    let mut next = from.max(log.start(partition)?);
-    while next < to {
+    let to = offsets.end;
+    let mut next = offsets.start.max(log.start(partition)?);
+    let mut bytes = 0;
+    while next < to && bytes < bytes_max {
         let blocks = log.read(partition, next, READ_BYTES)?;
-        let Some(upto) = blocks.last().map(|block| block.end().min(to)) else { break };
+        let Some(upto) = blocks.last().map(|block| block.end().min(to)) else { return Ok(to) };
         let verdicts = verdict::between(store, partition, next, upto)?;
         for record in blocks.iter().flat_map(|block| block.records()) {
+            bytes += record.payload.len();
             let inside = (next..upto).contains(&record.offset) && record.kind == Kind::Event && !record.erased;
             let verdict = inside.then(|| verdicts.get((record.offset - next) as usize)).flatten();
             let (Some(Verdict::Accepted(node)), Ok(event)) = (verdict, EventRecord::decode(record.payload)) else {
@@ -193,7 +197,7 @@ pub fn accepted(
         }
         next = upto;
     }
-    Ok(())
+    Ok(next.min(to))
 }
 
 /// A person, as of an instant.

@@ -104,7 +104,7 @@ fn fold(
     }
     let numbered: Vec<(MetricId, Metric)> = (0..).map(MetricId).zip(metrics).collect();
     let matcher = Matcher::new(&numbered);
-    feed::accepted(store, log, access, definitions, 0, end, &mut |node, event| {
+    feed::accepted(store, log, access, definitions, 0..end, usize::MAX, &mut |node, event| {
         matcher.matches(event, &mut |metric, point| {
             folded.entry(node).or_default().series_mut(metric).insert(point);
         });

@@ -23,7 +23,7 @@ impl Followers {
     pub fn of(world: &World) -> Followers {
         let tables = Arc::new(MemoryLake::default());
         // So small that a story needs many commits, and sometimes all people are written anew.
-        let settings = Settings { offsets_max: 23, idle_offsets: 40, changed_max: 3 };
+        let settings = Settings { offsets_max: 23, bytes_max: 1500, idle_offsets: 40, changed_max: 3 };
         Followers {
             audiences: Keeper::new(world.log.clone(), world.store.clone(), 1 << 30),
             writer: Writer::new(world.log.clone(), world.store.clone(), tables.clone(), settings),
@@ -79,7 +79,7 @@ impl Followers {
         let (next, at) = views::as_of(reader, partition).expect("the store is there");
 
         let (mut events, mut profiles, mut identifiers) = (vec![], vec![], vec![]);
-        feed::accepted(reader, &*world.log, &access, &definitions, 0, next, &mut |node, event| {
+        feed::accepted(reader, &*world.log, &access, &definitions, 0..next, usize::MAX, &mut |node, event| {
             events.push(format!("{} of {}: {}", event.offset, node.0, event.name));
         })
         .expect("the log is there");
