@@ -14,8 +14,7 @@ use onefold_model::{
         series,
     },
     segment::{
-        Condition, EventMatch, Events, Facts, Keeps, Lookup, Measure, Metric, MetricId, Path, Program, Sequence, Test,
-        Window,
+        Condition, EventMatch, Events, Gathered, Keeps, Lookup, Measure, Metric, Path, Program, Sequence, Test, Window,
     },
 };
 use rust_decimal::Decimal;
@@ -83,10 +82,10 @@ impl<'a> Evaluation<'a> {
             Condition::Trait { name, is } => {
                 let known = if is.is_relative() {
                     // Dates are tested by the program, a value at a time.
-                    let (program, _) = self.program(condition);
+                    let program = Program::alone(condition, self.lookup).ok();
                     let passes = |value: Option<&Value>| {
-                        let facts = Gathered { name, value, series: &[] };
-                        program.as_ref().is_some_and(|program| program.evaluate(&facts, self.now).holds)
+                        let facts = Gathered { of_trait: value.map(|value| (name.as_str(), value)), series: &[] };
+                        program.as_ref().is_some_and(|(program, _)| program.evaluate(&facts, self.now).holds)
                     };
                     self.index.people.with_trait(name, within, passes)
                 } else {
@@ -328,22 +327,9 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// The program of one condition, and the metrics that it numbers.
-    fn program(self, condition: &Condition) -> (Option<Program>, Vec<Metric>) {
-        let mut metrics: Vec<Metric> = vec![];
-        let mut number = |metric: Metric| {
-            let place = metrics.iter().position(|known| *known == metric).unwrap_or_else(|| {
-                metrics.push(metric);
-                metrics.len() - 1
-            });
-            MetricId(place as u32)
-        };
-        (Program::compile(condition, self.lookup, &mut number).ok(), metrics)
-    }
-
     /// Asks the program of those who have points, and once of nobody for all others.
     fn gathered(self, condition: &Condition, within: &Set) -> Result<Set, Missing> {
-        let (Some(program), metrics) = self.program(condition) else {
+        let Ok((program, metrics)) = Program::alone(condition, self.lookup) else {
             return Ok(Set::new(self.index.people.capacity()));
         };
         let mut people: FxHashMap<u32, SmallVec<[Series; 3]>> = FxHashMap::default();
@@ -354,7 +340,7 @@ impl<'a> Evaluation<'a> {
                 of_one[place].insert(point);
             })?;
         }
-        let holds = |series: &[Series]| program.evaluate(&Gathered { name: "", value: None, series }, self.now).holds;
+        let holds = |series: &[Series]| program.evaluate(&Gathered { of_trait: None, series }, self.now).holds;
         Ok(self.decided(within, holds(&[]), people.iter().map(|(head, series)| (*head, holds(series)))))
     }
 
@@ -470,25 +456,4 @@ fn bounds(is: &Test) -> Option<impl Fn(i128) -> bool> {
         _ => return None,
     };
     Some(move |sum| least <= sum && sum <= greatest)
-}
-
-/// One person's points for one condition.
-struct Gathered<'a> {
-    name: &'a str,
-    value: Option<&'a Value>,
-    series: &'a [Series],
-}
-
-impl Facts for Gathered<'_> {
-    fn trait_value(&self, name: &str) -> Option<&Value> {
-        self.value.filter(|_| name == self.name)
-    }
-
-    fn series(&self, metric: MetricId) -> SmallVec<[&Series; 4]> {
-        self.series.get(metric.0 as usize).into_iter().collect()
-    }
-
-    fn reachable(&self, _: &str, _: Option<&str>) -> bool {
-        false
-    }
 }

@@ -69,10 +69,27 @@ impl Open {
             return Ok(());
         }
         self.delta.update_state().await?;
+        self.check_columns()?;
         let log = self.delta.log_store();
         let noted = self.delta.snapshot()?.transaction_version(&*log, APP).await?;
         self.offset = noted.map_or(0, |offset| offset as u64);
         Ok(())
+    }
+
+    /// Refuses a table that another version of ours made with other columns.
+    fn check_columns(&self) -> Result<(), DeltaTableError> {
+        let own = self.table.schema();
+        let there = self.delta.snapshot()?.schema();
+        let same =
+            there.fields().map(|field| field.name()).take(own.fields().len()).eq(own.fields().iter().map(|f| f.name()));
+        if same {
+            return Ok(());
+        }
+        Err(DeltaTableError::Generic(
+            "another version of Onefold made it with other columns; stop the server, delete the folder of the tables \
+             (`lake` in the data folder, or [lake] url) and start it: they are made anew from the log"
+                .to_owned(),
+        ))
     }
 
     fn is_there(&self) -> bool {

@@ -29,7 +29,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{DeltaLake, Published, read, rewrite::ReadPromoted, view::View};
+use crate::{DeltaLake, Published, functions, read, rewrite::ReadPromoted, view::View};
 
 /// Queries that are answered at a time; others wait for their turn.
 const QUERIES_MAX: usize = 4;
@@ -81,6 +81,7 @@ pub fn session(
     catalog.register_schema("public", schema)?;
     context.register_catalog("onefold", Arc::new(catalog));
     datafusion_functions_json::register_all(&mut context)?;
+    functions::all().into_iter().for_each(|function| context.register_udf(function));
     Ok(context)
 }
 

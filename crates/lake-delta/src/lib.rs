@@ -10,6 +10,7 @@ mod commit;
 mod engine;
 mod error;
 mod files;
+mod functions;
 mod maintain;
 mod read;
 mod rewrite;

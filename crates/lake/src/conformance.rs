@@ -44,6 +44,7 @@ fn profiles(offset: i64, people: &[(i64, bool, &str)]) -> RecordBatch {
         Arc::new(BooleanArray::from_iter(people.iter().map(|(_, gone, _)| Some(*gone)))),
         texts(people.iter().map(|_| "p")),
         texts(people.iter().map(|(.., traits)| *traits)),
+        texts(people.iter().map(|_| "[]")),
         Arc::new(Int32Array::from(vec![0; people.len()])),
     ];
     RecordBatch::try_new(Table::Profiles.schema().clone(), columns).expect("rows of profiles")

@@ -12,16 +12,18 @@
 
 pub mod conformance;
 mod events;
+pub mod functions;
 mod memory;
 mod people;
 mod promote;
 mod query;
+pub mod segments;
 mod store;
 mod table;
 mod writer;
 
 pub use memory::MemoryLake;
-pub use promote::{Promoted, columns};
+pub use promote::{Promoted, amounts, columns};
 pub use query::{Answer, Budget, QueryEngine, QueryError};
 pub use store::{AsOf, Error, Lake, Rows, Write};
 pub use table::{Table, Versions};

@@ -22,6 +22,7 @@ pub struct PeopleRows {
     gone: BooleanBuilder,
     id: StringBuilder,
     traits: StringBuilder,
+    consents: StringBuilder,
     identifiers: Identifiers,
 }
 
@@ -42,6 +43,7 @@ impl PeopleRows {
             gone: BooleanBuilder::new(),
             id: StringBuilder::new(),
             traits: StringBuilder::new(),
+            consents: StringBuilder::new(),
             identifiers: Identifiers::default(),
         }
     }
@@ -52,6 +54,7 @@ impl PeopleRows {
         self.gone.append_value(person.is_none());
         self.id.append_value(id.to_string());
         self.traits.append_option(person.map(Person::traits_json));
+        self.consents.append_option(person.and_then(Person::consents_json));
         for (node, kind, value) in person.into_iter().flat_map(Person::identifiers) {
             self.identifiers.profile.append_value(id.0.0);
             self.identifiers.node.append_value(node.0);
@@ -84,6 +87,7 @@ impl PeopleRows {
             Arc::new(self.gone.finish()),
             Arc::new(self.id.finish()),
             Arc::new(self.traits.finish()),
+            Arc::new(self.consents.finish()),
             Arc::new(promoted.finish()),
         ];
         let its = &mut self.identifiers;

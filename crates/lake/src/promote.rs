@@ -169,7 +169,8 @@ pub fn columns(table: Table, name: &str) -> [String; 2] {
     [format!("{prefix}{name}"), format!("{prefix}{name}_number")]
 }
 
-fn amounts() -> DataType {
+/// The type of amounts.
+pub fn amounts() -> DataType {
     DataType::Decimal128(AMOUNT_DIGITS, AMOUNT_PLACES as i8)
 }
 
@@ -189,6 +190,7 @@ mod tests {
             Arc::new(arrow_array::BooleanArray::from(vec![false; rows])),
             Arc::new(StringArray::from(vec!["p"; rows])),
             Arc::new(StringArray::from(traits.to_vec())),
+            Arc::new(StringArray::from(vec![None::<&str>; rows])),
             Arc::new(Int32Array::from(vec![0; rows])),
         ];
         RecordBatch::try_new(Table::Profiles.schema().clone(), columns).expect("rows of profiles")

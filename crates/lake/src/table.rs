@@ -73,6 +73,7 @@ static SCHEMAS: LazyLock<[SchemaRef; 5]> = LazyLock::new(|| {
         needed("gone", FLAG),
         needed("id", TEXT),
         optional("traits", TEXT),
+        optional("consents", TEXT),
         needed("promoted", DataType::Int32),
     ];
     let identifiers = vec![

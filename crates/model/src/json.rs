@@ -33,6 +33,15 @@ impl<'a> Members<'a> {
         self.0.iter().rev().find(|(n, _)| n == name).map(|(_, v)| *v)
     }
 
+    /// The value at a dotted path; a member whose own name has the dots in it comes first.
+    pub fn at_path(&self, path: &str) -> Option<&'a RawValue> {
+        if let Some(raw) = self.get(path) {
+            return Some(raw);
+        }
+        let (first, rest) = path.split_once('.')?;
+        self.object(first)?.at_path(rest)
+    }
+
     /// The value of `name` if it is text.
     pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         self.get(name).and_then(text)

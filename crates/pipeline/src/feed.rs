@@ -245,6 +245,13 @@ impl Person {
         json
     }
 
+    /// The statements of consent that count, as a JSON array; `None` where there are none.
+    pub fn consents_json(&self) -> Option<String> {
+        let rows: Vec<_> = self.nodes.iter().flat_map(|node| &node.partial.consents).collect();
+        let json = || serde_json::to_string(&rows).expect("a row is written as JSON");
+        (!rows.is_empty()).then(json)
+    }
+
     /// Its identifiers: of each its node, its kind and its value.
     pub fn identifiers(&self) -> impl Iterator<Item = (NodeId, &str, &str)> {
         self.nodes.iter().map(|node| (node.id, node.kind.as_str(), node.value.as_str()))

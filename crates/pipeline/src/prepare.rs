@@ -86,8 +86,8 @@ impl<'a> Event<'a> {
             Some(path) => {
                 let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
                 let raw = match first {
-                    "context" => return rest.and_then(|rest| descend(self.context.as_ref()?, rest)),
-                    "traits" => return rest.and_then(|rest| descend(self.traits.as_ref()?, rest)),
+                    "context" => return rest.and_then(|rest| self.context.as_ref()?.at_path(rest)),
+                    "traits" => return rest.and_then(|rest| self.traits.as_ref()?.at_path(rest)),
                     "name" => self.fields.name,
                     "channel" => self.fields.channel,
                     "type" => self.fields.kind,
@@ -98,7 +98,7 @@ impl<'a> Event<'a> {
             }
             None => (self.properties.as_ref()?, path),
         };
-        descend(members, path)
+        members.at_path(path)
     }
 }
 
@@ -117,15 +117,6 @@ pub fn last_of_each<'a>(members: impl Iterator<Item = Trait<'a>>) -> Vec<Trait<'
     members.sort_by(|(a, _), (b, _)| a.cmp(b));
     members.dedup_by(|later, kept| later.0 == kept.0);
     members
-}
-
-/// The value at a dotted path; a member whose own name has the dots in it comes first.
-fn descend<'a>(members: &Members<'a>, path: &str) -> Option<&'a RawValue> {
-    if let Some(raw) = members.get(path) {
-        return Some(raw);
-    }
-    let (first, rest) = path.split_once('.')?;
-    descend(&members.object(first)?, rest)
 }
 
 impl EventFields for Event<'_> {

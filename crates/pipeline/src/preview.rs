@@ -45,16 +45,8 @@ pub fn preview(
     definitions: &Workspace,
     condition: &Condition,
 ) -> Result<Result<Preview, CompileError>, Error> {
-    let mut metrics: Vec<Metric> = vec![];
-    let program = Program::compile(condition, definitions, &mut |metric| {
-        let place = metrics.iter().position(|m| *m == metric).unwrap_or_else(|| {
-            metrics.push(metric);
-            metrics.len() - 1
-        });
-        MetricId(place as u32)
-    });
-    let program = match program {
-        Ok(program) => program,
+    let (program, metrics) = match Program::alone(condition, definitions) {
+        Ok(alone) => alone,
         Err(error) => return Ok(Err(error)),
     };
     let partition = access.workspace.partition(log.partitions());

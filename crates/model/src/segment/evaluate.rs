@@ -26,6 +26,30 @@ pub trait Facts {
     }
 }
 
+/// What is known of one person for a program of one condition: the value of the trait that it asks, or the points of its
+/// metrics. See [`Program::alone`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Gathered<'a> {
+    /// The trait and its value.
+    pub of_trait: Option<(&'a str, &'a Value)>,
+    /// The points of each metric, by its number.
+    pub series: &'a [Series],
+}
+
+impl Facts for Gathered<'_> {
+    fn trait_value(&self, name: &str) -> Option<&Value> {
+        self.of_trait.filter(|(of, _)| *of == name).map(|(_, value)| value)
+    }
+
+    fn series(&self, metric: MetricId) -> SmallVec<[&Series; 4]> {
+        self.series.get(metric.0 as usize).into_iter().collect()
+    }
+
+    fn reachable(&self, _: &str, _: Option<&str>) -> bool {
+        false
+    }
+}
+
 /// Whether a condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {

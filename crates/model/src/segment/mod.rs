@@ -28,7 +28,7 @@ use plain::list as plain_list;
 pub use ast::{Condition, EventMatch, Events, Measure, Path, PropertyTest, Sequence, Test, Window};
 pub use check::{CompileError, Lookup, Problem};
 pub use definition::Definition;
-pub use evaluate::{Answer, Facts};
+pub use evaluate::{Answer, Facts, Gathered};
 pub use explain::Explanation;
 pub use matcher::{EventFields, Matcher};
 pub use metric::{Horizon, Keeps, Metric, MetricId};

@@ -109,6 +109,19 @@ impl Program {
         Ok(Program { root, zone: lookup.time_zone().clone(), inputs })
     }
 
+    /// Makes a condition ready by itself; gives the metrics that it reads as well, each at the place of its number.
+    pub fn alone(condition: &Condition, lookup: &dyn Lookup) -> Result<(Program, Vec<Metric>), CompileError> {
+        let mut metrics: Vec<Metric> = vec![];
+        let program = Program::compile(condition, lookup, &mut |metric| {
+            let known = metrics.iter().position(|known| *known == metric);
+            MetricId(known.unwrap_or_else(|| {
+                metrics.push(metric);
+                metrics.len() - 1
+            }) as u32)
+        })?;
+        Ok((program, metrics))
+    }
+
     /// What it reads.
     pub fn inputs(&self) -> &Inputs {
         &self.inputs

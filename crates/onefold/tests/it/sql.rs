@@ -69,6 +69,22 @@ fn a_command_and_the_api_say_the_same_in_every_form() {
     assert!(!refused.status.success() && said.contains("line 1, column 15") && said.contains("events"), "{said}");
 }
 
+/// What the index has no memory for is asked of the tables, and what these do not have of the log.
+#[test]
+fn a_condition_that_the_index_is_too_small_for_is_counted_all_the_same() {
+    let folder = Folder::with(vec![("ONEFOLD_AUDIENCE__BYTES_MAX", "1".to_owned())]);
+    let server = folder.serve();
+    shop(&folder, &server);
+    let preview = |text: &str| folder.json(&["segment", "preview", text, "--by", "plan"]);
+    let found = preview("sum(\"Order\", total) >= 7.5 and count(any event) > 1 within 1 day");
+    assert_eq!((&found["served_by"], &found["count"]), (&"sql".into(), &2.into()));
+    assert_eq!(found["sample"].as_array().unwrap().len(), 2);
+    assert_eq!(found["by"]["plan"], json!([{ "value": "free", "count": 1 }, { "value": "pro", "count": 1 }]));
+    assert_eq!(preview("trait plan = \"it's none\"")["count"], 0);
+    let found = preview("count(any event where $channel does not exist) >= 2");
+    assert_eq!((&found["served_by"], &found["count"]), (&"log".into(), &2.into()));
+}
+
 #[test]
 fn other_engines_read_the_same_tables() {
     let folder = Folder::new();

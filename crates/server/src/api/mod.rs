@@ -11,6 +11,7 @@ pub mod events;
 pub mod import;
 pub mod log;
 pub mod objects;
+pub mod preview;
 pub mod profiles;
 pub mod segments;
 pub mod settings;
@@ -76,7 +77,7 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(segments::count))
         .routes(routes!(segments::members))
         .routes(routes!(segments::explain))
-        .routes(routes!(segments::preview))
+        .routes(routes!(preview::preview))
         .routes(routes!(segments::overlap))
         .routes(routes!(computed::list, computed::set))
         .routes(routes!(computed::remove))

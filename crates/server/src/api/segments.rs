@@ -1,6 +1,6 @@
-//! Segments: defined, counted, listed, explained, previewed.
+//! Segments: defined, counted, listed, explained, laid over each other.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json,
@@ -9,7 +9,7 @@ use axum::{
 };
 use onefold_audience::{AskError, Asked};
 use onefold_model::{
-    Timestamp, Value,
+    Timestamp,
     access::Access,
     command::Command,
     segment::{Condition, Definition, Explanation},
@@ -20,7 +20,6 @@ use onefold_pipeline::{
 };
 use onefold_state::Reader;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Page, lines, ndjson, profiles::find};
@@ -192,102 +191,12 @@ pub async fn explain(
     .await
 }
 
-/// A definition to try.
-#[derive(Debug, Deserialize, ToSchema)]
-pub struct Preview {
-    /// The condition as text.
-    pub text: String,
-    /// Traits by whose values those who are in are counted as well.
-    #[serde(default)]
-    pub by: Vec<String>,
-}
-
-/// What a definition would give.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Previewed {
-    /// How many would be in.
-    pub count: usize,
-    /// As of when.
-    pub as_of: String,
-    /// `index`, or `log` where the index would be too large: then it took a pass over the log, and there is no breakdown.
-    pub served_by: &'static str,
-    /// Some of them.
-    pub sample: Vec<String>,
-    /// By trait, how many of them have which value, the most frequent first.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub by: BTreeMap<String, Vec<Share>>,
-}
-
-/// How many have a value.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Share {
-    /// The value; `null`: none.
-    #[schema(value_type = Object)]
-    pub value: Box<RawValue>,
-    /// How many.
-    pub count: usize,
-}
-
-/// Members shown of a preview.
-const SAMPLE: usize = 20;
-/// Values shown of a trait.
-const SHARES: usize = 50;
-
-fn parsed(text: &str) -> Result<Condition, ApiError> {
+pub(super) fn parsed(text: &str) -> Result<Condition, ApiError> {
     onefold_model::segment::text::parse(text).map_err(bad_segment)
 }
 
-fn bad_segment(error: impl ToString) -> ApiError {
+pub(super) fn bad_segment(error: impl ToString) -> ApiError {
     ApiError::bad_request("bad_segment", error.to_string(), "see docs/segments.md")
-}
-
-/// Count a definition without making it a segment. The first time that it reads something new takes a pass over the log.
-#[utoipa::path(post, path = "/api/v1/segments/preview", request_body = Preview, responses((status = 200, body = Previewed)))]
-pub async fn preview(
-    State(app): State<Arc<App>>,
-    Caller(access): Caller,
-    Json(preview): Json<Preview>,
-) -> Result<Json<Previewed>, ApiError> {
-    let condition = parsed(&preview.text)?;
-    app.read(move |app, reader| {
-        let definitions = app.definitions(reader, access.workspace)?;
-        let conditions = std::slice::from_ref(&condition);
-        let shown = |asked: Asked<'_>| {
-            let set = &asked.sets[0];
-            let share = |(value, count): (Option<&Value>, usize)| {
-                let json = value.map_or("null".to_owned(), Value::to_json);
-                Share { value: RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned()), count }
-            };
-            let shares = |name: &String| {
-                let shares = asked.index.breakdown(name, set).unwrap_or_default();
-                (name.clone(), shares.into_iter().take(SHARES).map(share).collect())
-            };
-            Previewed {
-                count: set.len(),
-                as_of: asked.as_of.to_string(),
-                served_by: "index",
-                sample: set.iter().take(SAMPLE).map(|number| asked.index.id(number).to_string()).collect(),
-                by: preview.by.iter().map(shares).collect(),
-            }
-        };
-        match app.audiences.ask(&access, &definitions, conditions, &preview.by, shown) {
-            Ok(previewed) => Ok(Json(previewed)),
-            Err(AskError::Compile(error)) => Err(bad_segment(error)),
-            Err(AskError::Failed(error)) => Err(error.into()),
-            Err(AskError::Full { .. }) => {
-                let found = onefold_pipeline::preview::preview(reader, &*app.log, &access, &definitions, &condition)?;
-                let found = found.map_err(bad_segment)?;
-                Ok(Json(Previewed {
-                    count: found.count as usize,
-                    as_of: found.as_of.to_string(),
-                    served_by: "log",
-                    sample: found.sample.iter().map(ToString::to_string).collect(),
-                    by: BTreeMap::new(),
-                }))
-            }
-        }
-    })
-    .await
 }
 
 /// Whose overlap is asked.
