@@ -136,6 +136,24 @@ fn promoted_columns_and_json_say_the_same_whatever_the_type() {
             let by_json =
                 ask(&format!("SELECT \"offset\", properties->>lower(concat('{member}', channel)) FROM events"));
             assert_eq!(by_column, by_json, "{member}");
+            let tests = [
+                r#"{"equals":"red"}"#,
+                r#"{"equals":"5"}"#,
+                r#"{"equals":5}"#,
+                r#"{"equals":"true"}"#,
+                r#"{"in":["red","7"]}"#,
+                r#"{"in":["red","blue"]}"#,
+                r#"{"not_equals":"red"}"#,
+                r#"{"exists":true}"#,
+                r#"{"exists":false}"#,
+            ];
+            let asked = |value: &str| {
+                let tests: Vec<String> = tests.iter().map(|test| format!("passes({value}, '{test}')")).collect();
+                ask(&format!("SELECT \"offset\", amount({value}), {} FROM events", tests.join(", ")))
+            };
+            let by_column = asked(&format!("value_at(properties, '{member}')"));
+            let by_json = asked(&format!("value_at(properties, lower(concat('{member}', channel)))"));
+            assert_eq!(by_column, by_json, "{member}");
         }
     };
     check();
@@ -143,6 +161,11 @@ fn promoted_columns_and_json_say_the_same_whatever_the_type() {
     assert_eq!(promoted(), ["3 | 3"], "merging promotes what is there");
     let plan = ask("EXPLAIN SELECT properties->>'size' FROM events").join("\n");
     assert!(plan.contains("property_size") && !plan.contains("json_as_text"), "{plan}");
+    let value = "value_at(properties, 'colour')";
+    let plan =
+        ask(&format!("EXPLAIN SELECT amount({value}) FROM events WHERE passes({value}, '{{\"equals\":\"red\"}}')"));
+    let plan = plan.join("\n");
+    assert!(plan.contains("events.property_colour_number") && !plan.contains("passes("), "{plan}");
     check();
 }
 
