@@ -25,7 +25,7 @@ use onefold_lake::{Answer, Budget, QueryEngine, QueryError, Table};
 use onefold_model::{WorkspaceId, access::Access};
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::Instant,
 };
 
@@ -55,9 +55,9 @@ pub struct Engine {
 
 /// The schema of what was published when it was made.
 #[derive(Clone)]
-struct Known {
-    published: Arc<Published>,
-    schema: Arc<MemorySchemaProvider>,
+pub(crate) struct Known {
+    pub published: Arc<Published>,
+    pub schema: Arc<MemorySchemaProvider>,
 }
 
 /// A session over the tables of a schema.
@@ -85,6 +85,14 @@ pub fn session(
     Ok(context)
 }
 
+/// The same session, which reads promoted columns instead of JSON.
+pub fn reading_promoted(mut context: SessionContext, published: &Published) -> EngineResult<SessionContext> {
+    let of_table = |(table, view): (&Table, &Arc<View>)| (*table, (view.promoted.clone(), view.promoted_everywhere()));
+    let promoted = published.tables.iter().map(of_table).collect();
+    context.register_function_rewrite(Arc::new(ReadPromoted(promoted)))?;
+    Ok(context)
+}
+
 impl Engine {
     /// Over what `lake` publishes.
     pub fn new(lake: Arc<DeltaLake>) -> Engine {
@@ -98,7 +106,30 @@ impl Engine {
         }
     }
 
-    async fn known(&self, workspace: WorkspaceId) -> Result<Known, QueryError> {
+    /// The threads that queries are answered on.
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Runtime {
+        self.lake.runtime()
+    }
+
+    /// How many there are.
+    pub(crate) fn threads(&self) -> usize {
+        self.lake.settings.threads
+    }
+
+    /// What queries share: the object store, and what is remembered of files.
+    pub(crate) fn shared(&self) -> &RuntimeEnv {
+        &self.shared
+    }
+
+    /// Waits for its turn to answer, until an instant at most.
+    pub(crate) async fn turn(&self, until: Instant) -> Result<OwnedSemaphorePermit, QueryError> {
+        match tokio::time::timeout_at(until, self.turns.clone().acquire_owned()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(QueryError::Busy),
+        }
+    }
+
+    pub(crate) async fn known(&self, workspace: WorkspaceId) -> Result<Known, QueryError> {
         let published = self.lake.seen(workspace).ok_or(QueryError::Empty)?;
         let known = self.schemas.lock().get(&workspace).cloned();
         if let Some(known) = known.filter(|known| Arc::ptr_eq(&known.published, &published)) {
@@ -114,17 +145,13 @@ impl Engine {
     async fn start(&self, access: Access, sql: String, budget: Budget) -> Result<Answer, QueryError> {
         check_size(&sql)?;
         let until = Instant::now() + budget.time;
-        let turn = self.turns.clone().acquire_owned();
-        let Ok(Ok(turn)) = tokio::time::timeout_at(until, turn).await else { return Err(QueryError::Busy) };
+        let turn = self.turn(until).await?;
         let known = self.known(access.workspace).await?;
         let as_of = known.published.as_of;
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.shared)
             .with_memory_pool(Arc::new(FairSpillPool::new(budget.memory_bytes)))
             .build_arc()
             .map_err(|error| QueryError::Engine(error.to_string()))?;
-        let of_table =
-            |(table, view): (&Table, &Arc<View>)| (*table, (view.promoted.clone(), view.promoted_everywhere()));
-        let promoted = known.published.tables.iter().map(of_table).collect();
         let threads = self.lake.settings.threads;
         let (send, mut rows) = mpsc::channel(WAITING);
         let (tell, told) = tokio::sync::oneshot::channel();
@@ -132,8 +159,8 @@ impl Engine {
         self.lake.runtime().spawn(async move {
             let _turn = turn;
             let begin = async {
-                let mut context = session(threads, runtime, known.schema)?;
-                context.register_function_rewrite(Arc::new(ReadPromoted(promoted)))?;
+                let context = session(threads, runtime, known.schema)?;
+                let context = reading_promoted(context, &known.published)?;
                 let reads_only =
                     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
                 context.sql_with_options(&sql, reads_only).await?.execute_stream().await
@@ -157,7 +184,7 @@ impl Engine {
 }
 
 /// Refuses what could not be planned in a bounded time: nothing can end the planning of a query.
-fn check_size(sql: &str) -> Result<(), QueryError> {
+pub fn check_size(sql: &str) -> Result<(), QueryError> {
     let wrong = |message: String| {
         let cure = "put long lists of values into IN (…), or into a segment, and ask by that".to_owned();
         Err(QueryError::Wrong { message, place: None, cure })
@@ -217,7 +244,7 @@ impl QueryEngine for Engine {
 }
 
 /// What the engine says, in our words. `planning`: before anything was read.
-fn said(error: &DataFusionError, budget: Budget, planning: bool) -> QueryError {
+pub fn said(error: &DataFusionError, budget: Budget, planning: bool) -> QueryError {
     let place = place(error);
     let wrong = |message: String, cure: &str| QueryError::Wrong { message, place, cure: cure.to_owned() };
     let root = error.find_root();

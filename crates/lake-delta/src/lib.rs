@@ -16,6 +16,7 @@ mod read;
 mod rewrite;
 mod scan;
 mod view;
+mod wire;
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -24,7 +24,7 @@ mod writer;
 
 pub use memory::MemoryLake;
 pub use promote::{Promoted, amounts, columns};
-pub use query::{Answer, Budget, QueryEngine, QueryError};
+pub use query::{Answer, Budget, Gate, QueryEngine, QueryError};
 pub use store::{AsOf, Error, Lake, Rows, Write};
 pub use table::{Table, Versions};
 pub use writer::{Settings, Step, Writer};

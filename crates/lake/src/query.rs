@@ -94,3 +94,9 @@ pub trait QueryEngine: Send + Sync {
     /// Asks. The tables are those of `access`'s workspace, and stay as they are to the end of the answer.
     fn query(&self, access: Access, sql: String, budget: Budget) -> BoxFuture<'_, Result<Answer, QueryError>>;
 }
+
+/// Says what somebody may see who connects from outside.
+pub trait Gate: Send + Sync {
+    /// What the password opens of the workspace; else why not.
+    fn open(&self, user: &str, workspace: &str, password: &str) -> Result<Access, String>;
+}

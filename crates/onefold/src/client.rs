@@ -26,6 +26,9 @@ pub struct Running {
     pub url: String,
     /// Its process.
     pub pid: u32,
+    /// Where it answers SQL over PostgreSQL's protocol, if it does: `127.0.0.1:5433`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sql: Option<String>,
 }
 
 /// A way to the API.
@@ -68,7 +71,7 @@ impl Client {
         let runtime = tokio::runtime::Handle::current();
         let app = tokio::task::spawn_blocking(move || {
             let _guard = runtime.enter();
-            wiring::start(&settings).map(|app| (app, wiring::token(&settings.data)))
+            wiring::start(&settings).map(|started| (started.app, wiring::token(&settings.data)))
         })
         .await
         .map_err(|error| Failure::new(error.to_string(), ""))??;

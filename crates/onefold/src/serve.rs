@@ -2,14 +2,14 @@
 
 use std::{fs, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use onefold_server::App;
+use onefold_server::{App, SqlGate};
 use tokio::net::TcpListener;
 
 use crate::{
     Failure,
     client::{Running, SERVER_FILE},
     settings::Settings,
-    wiring,
+    wiring::{self, Started},
 };
 
 /// How often timers look at the clock.
@@ -32,18 +32,29 @@ impl Server {
     pub async fn start(settings: &Settings) -> Result<Server, Failure> {
         let theirs = settings.clone();
         let runtime = tokio::runtime::Handle::current();
-        let app = tokio::task::spawn_blocking(move || {
+        let Started { app, engine } = tokio::task::spawn_blocking(move || {
             let _guard = runtime.enter();
             wiring::start(&theirs)
         })
         .await
         .map_err(|error| Failure::new(error.to_string(), ""))??;
-        let listener = TcpListener::bind(&settings.server.listen).await.map_err(|error| {
-            let cause = format!("cannot listen on {}: {error}", settings.server.listen);
-            Failure::new(cause, "choose another address with --listen")
-        })?;
+        let listener = TcpListener::bind(&settings.server.listen)
+            .await
+            .map_err(|error| not_listening(&settings.server.listen, &error, "choose another address with --listen"))?;
         let address = listener.local_addr()?;
-        let running = Running { url: format!("http://{address}"), pid: std::process::id() };
+        let sql = match settings.lake.listen.as_str() {
+            "" => None,
+            listen => {
+                let refused = |error| not_listening(listen, &error, "choose another address as [lake] listen");
+                let listener = std::net::TcpListener::bind(listen).map_err(refused)?;
+                listener.set_nonblocking(true)?;
+                let address = listener.local_addr()?;
+                engine.listen(listener, Arc::new(SqlGate::of(&app)), wiring::budget(settings));
+                tracing::info!(%address, "answering SQL over PostgreSQL's protocol");
+                Some(address.to_string())
+            }
+        };
+        let running = Running { url: format!("http://{address}"), pid: std::process::id(), sql };
         let file = settings.data.join(SERVER_FILE);
         fs::write(&file, serde_json::to_vec(&running).unwrap_or_default())?;
         let (stop, stopped) = tokio::sync::watch::channel(false);
@@ -72,6 +83,10 @@ impl Server {
         self.app.stop().await;
         let _ = fs::remove_file(self.file);
     }
+}
+
+fn not_listening(address: &str, error: &std::io::Error, cure: &str) -> Failure {
+    Failure::new(format!("cannot listen on {address}: {error}"), cure)
 }
 
 async fn tick(app: Arc<App>, mut stopped: tokio::sync::watch::Receiver<bool>) {

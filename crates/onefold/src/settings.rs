@@ -111,6 +111,7 @@ pub struct Audience {
 pub struct Lake {
     pub url: String,
     pub options: BTreeMap<String, serde_json::Value>,
+    pub listen: String,
     pub every_s: u64,
     pub retention_hours: u64,
     pub query_seconds_max: u64,

@@ -26,8 +26,16 @@ use crate::{
     settings::{self, Settings, Store},
 };
 
+/// What was put together.
+pub struct Started {
+    /// The app.
+    pub app: Arc<App>,
+    /// What answers SQL.
+    pub engine: Arc<Engine>,
+}
+
 /// Makes the components that the settings name, and starts the app on the current runtime.
-pub fn start(settings: &Settings) -> Result<Arc<App>, Failure> {
+pub fn start(settings: &Settings) -> Result<Started, Failure> {
     make_folder(&settings.data)?;
     let token = token(&settings.data)?;
     let log_settings = SqliteLogSettings {
@@ -61,9 +69,11 @@ pub fn start(settings: &Settings) -> Result<Arc<App>, Failure> {
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let lake = Arc::new(DeltaLake::open(lake_settings(settings)?, clock.clone()).map_err(lake_failure)?);
-    let lake = LakeComponents { engine: Arc::new(Engine::new(lake.clone())), lake };
+    let engine = Arc::new(Engine::new(lake.clone()));
+    let lake = LakeComponents { engine: engine.clone(), lake };
     let components = Components { log, store, clock, rng: Arc::new(SystemRng), lake };
-    App::start(components, app_settings(settings, token)).map_err(|error| Failure::new(error.message, error.cure))
+    let app = App::start(components, app_settings(settings, token));
+    app.map(|app| Started { app, engine }).map_err(|error| Failure::new(error.message, error.cure))
 }
 
 fn state_failure(error: onefold_state::Error) -> Failure {
@@ -121,17 +131,19 @@ fn app_settings(settings: &Settings, token: String) -> AppSettings {
             ..onefold_activate::Settings::default()
         },
         audience_bytes_max: settings.audience.bytes_max,
-        lake: LakeSettings {
-            every: Duration::from_secs(settings.lake.every_s.max(1)),
-            budget: Budget {
-                time: Duration::from_secs(settings.lake.query_seconds_max),
-                memory_bytes: settings.lake.query_bytes_max,
-                rows_max: settings.lake.query_rows_max,
-            },
-        },
+        lake: LakeSettings { every: Duration::from_secs(settings.lake.every_s.max(1)), budget: budget(settings) },
         egress_allowed: settings.egress.allowed.clone(),
         exports_allowed: settings.egress.exports_allowed.clone(),
         process: settings.pipeline.run,
+    }
+}
+
+/// What a query may take.
+pub fn budget(settings: &Settings) -> Budget {
+    Budget {
+        time: Duration::from_secs(settings.lake.query_seconds_max),
+        memory_bytes: settings.lake.query_bytes_max,
+        rows_max: settings.lake.query_rows_max,
     }
 }
 

@@ -2,15 +2,15 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use onefold_lake::{Budget, Lake, QueryEngine, Step, Writer};
+use onefold_lake::{Budget, Gate, Lake, QueryEngine, Step, Writer};
 use onefold_log::EventLog;
-use onefold_model::WorkspaceId;
+use onefold_model::{WorkspaceId, access::Access};
 use onefold_pipeline::views;
 use onefold_state::StateStore;
 use parking_lot::Mutex;
@@ -34,6 +34,9 @@ pub struct LakeSettings {
     /// What a query may take.
     pub budget: Budget,
 }
+
+/// After a start the tables are looked at after this time.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Steps after which small files are looked at, while there is much to write.
 const STEPS_BETWEEN_MAINTENANCE: usize = 16;
@@ -70,7 +73,8 @@ impl App {
         let (app, every) = (Arc::downgrade(self), self.settings.lake.every);
         tokio::spawn(async move {
             for round in 1_usize.. {
-                tokio::time::sleep(every).await;
+                // The first soon: until then nothing is published to be asked.
+                tokio::time::sleep(if round == 1 { every.min(SOON) } else { every }).await;
                 let Some(app) = app.upgrade() else { return };
                 if app.tables.stopped.load(Ordering::Relaxed) {
                     return;
@@ -140,6 +144,27 @@ impl From<onefold_lake::Error> for ApiError {
             }
             other => ApiError::internal(other.to_string()),
         }
+    }
+}
+
+/// Lets the holder of the operator's token ask the tables from outside.
+pub struct SqlGate(Weak<App>);
+
+impl SqlGate {
+    /// Of this app.
+    pub fn of(app: &Arc<App>) -> SqlGate {
+        SqlGate(Arc::downgrade(app))
+    }
+}
+
+impl Gate for SqlGate {
+    fn open(&self, _user: &str, workspace: &str, password: &str) -> Result<Access, String> {
+        let app = self.0.upgrade().ok_or("the server is stopping")?;
+        if !app.is_token(password) {
+            return Err("the password is not the token".to_owned());
+        }
+        let number = app.workspace(workspace).ok_or_else(|| format!("there is no workspace {workspace:?}"))?;
+        Ok(app.operator(number))
     }
 }
 

@@ -20,7 +20,7 @@ use axum::{Json, Router, http::StatusCode, response::Html, routing::get};
 
 pub use app::{App, AppSettings, Components};
 pub use error::ApiError;
-pub use lake::{LakeComponents, LakeSettings};
+pub use lake::{LakeComponents, LakeSettings, SqlGate};
 
 /// Everything the server answers.
 pub fn router(app: &Arc<App>) -> Router {

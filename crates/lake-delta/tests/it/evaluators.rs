@@ -64,7 +64,9 @@ impl Answering {
         let mut world = World::new();
         world.clock.set(begin);
         world.command(Command::TimeZone("America/St_Johns".to_owned()));
-        DEFINED.iter().for_each(|line| drop(world.computed(line)));
+        for line in DEFINED {
+            world.computed(line);
+        }
         world.segment("seg", "trait x >= 2 or count(\"C\") >= 1 within 3 days");
         for (number, condition) in conditions.iter().enumerate() {
             world.segment(&format!("c{number}"), &text::print(condition));
@@ -97,8 +99,8 @@ impl Answering {
 
     fn by_live(&self, name: &str) -> BTreeSet<ProfileId> {
         let reader = &mut *self.world.reader();
-        let number = views::segment_number(reader, &self.world.access(), name).unwrap().unwrap();
-        let live = views::memberships(reader, &self.world.access()).unwrap();
+        let number = views::segment_number(reader, &self.world.access(), name).expect("a store").expect(name);
+        let live = views::memberships(reader, &self.world.access()).expect("a store");
         live.into_iter().filter(|(n, _)| *n == number).map(|(_, id)| id).collect()
     }
 
@@ -108,12 +110,12 @@ impl Answering {
             let ids = |set: &onefold_audience::Set| set.iter().map(|number| asked.index.id(number)).collect();
             (asked.as_of, asked.sets.iter().map(ids).collect())
         });
-        asked.unwrap()
+        asked.expect("the index answers")
     }
 
     fn by_sql(&self, condition: &Condition, now: Timestamp) -> BTreeSet<String> {
         let definitions = self.world.definitions();
-        let members = segments::members(condition, &definitions, definitions.unstated, now).unwrap();
+        let members = segments::members(condition, &definitions, definitions.unstated, now).expect("it has a query");
         let sql = format!("SELECT id FROM ({members}) members");
         let found = ask(&self.world, &self.engine, &sql, BUDGET).unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
         found.into_iter().collect()
@@ -122,8 +124,8 @@ impl Answering {
     fn write(&self) -> Timestamp {
         let (log, store) = (self.world.log.clone(), self.world.store.clone());
         let writer = Writer::new(log, store, self.lake.clone(), Settings::default());
-        while writer.step(&self.world.access(), &self.world.definitions()).unwrap() == Step::More {}
-        self.lake.published(self.world.workspace).unwrap().at
+        while writer.step(&self.world.access(), &self.world.definitions()).expect("it is written") == Step::More {}
+        self.lake.published(self.world.workspace).expect("it is published").at
     }
 }
 

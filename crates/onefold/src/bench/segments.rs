@@ -203,7 +203,7 @@ fn drawn(ask: Ask<'_>) -> Result<Vec<f64>, Failure> {
 }
 
 /// The eight as every engine counts them.
-fn standard() -> Vec<String> {
+pub fn standard() -> Vec<String> {
     [
         r#"count("Order Completed") >= 3 within 30 days and trait country = "DE""#,
         r#"count("Product Viewed" where category = "cat07") >= 2 within 7 days and count("Order Completed") = 0 within 30 days"#,

@@ -16,13 +16,14 @@ use onefold_log::EventLog;
 use onefold_model::{
     access::Access,
     clock::{DAY_MS, SystemClock},
+    segment::text,
 };
 use onefold_pipeline::definitions::Workspace;
 use onefold_state::StateStore;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::segments::{EIGHT, Settings, median, peer, round};
+use super::segments::{EIGHT, Settings, median, peer, round, standard};
 use crate::Failure;
 
 /// Asks of each audience after a first one; the median counts.
@@ -73,18 +74,26 @@ pub fn run(
             Ok(counts.sum::<i64>() as usize)
         })
     };
-    let mut ours = vec![];
-    for sql in EIGHT.lines() {
-        let sql = format!("{OF_TABLES}{}", at(sql, settings));
+    let ask = |sql: &str| -> Result<(usize, f64), Failure> {
         let mut took = vec![];
         let mut found = 0;
         for _ in 0..=ASKS {
             let began = Instant::now();
-            found = count(&sql).map_err(|error| Failure::new(format!("{error}: {sql}"), error.cure()))?;
+            found = count(sql).map_err(|error| Failure::new(format!("{error}: {sql}"), error.cure()))?;
             took.push(began.elapsed().as_secs_f64() * 1000.0);
         }
-        ours.push((found, median(took.split_off(1))));
-    }
+        Ok((found, median(took.split_off(1))))
+    };
+    let ours: Result<Vec<_>, Failure> =
+        EIGHT.lines().map(|sql| ask(&format!("{OF_TABLES}{}", at(sql, settings)))).collect();
+    // The same as definitions of segments, made into SQL.
+    let of_definition = |text: String| {
+        let condition = text::parse(&text).map_err(|e| failed(&e))?;
+        let members = onefold_lake::segments::members(&condition, definitions, definitions.unstated, settings.now);
+        ask(&format!("SELECT count(*) FROM ({}) members", members.map_err(|e| failed(&e))?))
+    };
+    let defined: Result<Vec<_>, Failure> = standard().into_iter().map(of_definition).collect();
+    let (ours, defined) = (ours?, defined?);
     let theirs = peer(settings, &folder.join(access.workspace.0.to_string()), "duckdb", "lake")?;
     let mut rows = vec![];
     for (place, (count, ms)) in ours.iter().enumerate() {
@@ -93,9 +102,10 @@ pub fn run(
             "audience": place + 1,
             "count": count,
             "onefold_ms": round(*ms),
+            "definition_ms": round(defined[place].1),
             "duckdb_ms": duckdb.map(|(_, ms)| ms),
             "ratio": duckdb.map(|(_, theirs)| round(ms / theirs)),
-            "equal": duckdb.map(|(theirs, _)| theirs == *count),
+            "equal": duckdb.map(|(theirs, _)| theirs == *count && defined[place].0 == *count),
         }));
     }
     Ok(json!({

@@ -48,11 +48,14 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
 
 fn telemetry(settings: &Settings, server: bool) {
     use tracing_subscriber::EnvFilter;
+
+    /// The Delta library tells of every look at a table; the setting may ask for that by the same name.
+    const QUIET: &str = "buoyant_kernel=warn";
     // A command at the shell speaks for itself; what the engine says matters there only when it warns.
     let filter = if server { settings.telemetry.log.as_str() } else { "error" };
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| filter.to_owned());
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
+        .with_env_filter(EnvFilter::new(format!("{QUIET},{filter}")))
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_writer(std::io::stderr);
     let installed = if settings.telemetry.format == "json" { builder.json().try_init() } else { builder.try_init() };

@@ -121,6 +121,72 @@ fn other_engines_read_the_same_tables() {
 }
 
 #[test]
+fn tools_that_speak_to_postgresql_ask_the_tables() {
+    let folder = Folder::with(vec![("ONEFOLD_LAKE__LISTEN", "127.0.0.1:0".to_owned())]);
+    let server = folder.serve();
+    shop(&folder, &server);
+    folder.run(&["sql", "SELECT 1"]);
+    let running: Value = serde_json::from_slice(&std::fs::read(folder.path().join("server.json")).unwrap()).unwrap();
+    let address = running["sql"].as_str().unwrap();
+    let here = root().join("tests/engines");
+    let output = Command::new(here.join(".venv/bin/python"))
+        .arg(here.join("wire.py"))
+        .args([address, &folder.token()])
+        .output()
+        .expect("Python with the drivers; `make setup` installs it");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found["wrong_password"].as_str().unwrap().contains("the password is not the token"), "{found}");
+    assert!(found["wrong_workspace"].as_str().unwrap().contains("there is no workspace \"nowhere\""), "{found}");
+    assert_eq!(found["typed"], json!(["Order", 2, "27.4", true, true]));
+    assert_eq!(found["binary"], json!([4, true]));
+    assert_eq!(found["transaction"], json!([["u1"], ["u2"]]));
+    let refused = |sql: &str, code: &str| {
+        let said = &found["refused"][sql];
+        assert_eq!(said["code"], code, "{sql}: {said}");
+        said.clone()
+    };
+    let said = refused("SELECT usr_id FROM events", "42601");
+    assert_eq!(said["position"], "8");
+    assert!(said["hint"].as_str().unwrap().contains("user_id"), "{said}");
+    assert!(refused("SELECT 1 FROM evnts", "42601")["hint"].as_str().unwrap().contains("events"));
+    refused("SELECT count(*)\n  FROM events WHERE", "42601");
+    for sql in found["refused"].as_object().unwrap().keys().filter(|sql| !sql.contains("FROM")) {
+        assert!(["25006", "42601"].contains(&found["refused"][sql]["code"].as_str().unwrap()), "{sql}: {found}");
+    }
+    assert_eq!(found["prepared"]["code"], "25006", "{found}");
+    assert_eq!(found["goes_on"], json!([4]));
+    for table in ["events", "profiles", "identifiers", "segment_members", "consents"] {
+        assert!(found["tables"].as_array().unwrap().contains(&json!(table)), "{}", found["tables"]);
+    }
+    assert_eq!((&found["columns"]["node"], &found["columns"]["time"]), (&"BIGINT".into(), &"TIMESTAMP".into()));
+
+    let (host, port) = address.split_once(':').unwrap();
+    let psql = |command: &str| {
+        let output = Command::new("psql")
+            .args([
+                "--host",
+                host,
+                "--port",
+                port,
+                "--username",
+                "analyst",
+                "--no-psqlrc",
+                "--tuples-only",
+                "--no-align",
+            ])
+            .args(["--command", command, "default"])
+            .env("PGPASSWORD", folder.token())
+            .output()
+            .expect("psql; `make setup` installs it");
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(psql("SELECT event, count(*) FROM events GROUP BY event ORDER BY 1"), "Order|2\nidentify|2\n");
+    assert!(psql("\\d").contains("events"));
+}
+
+#[test]
 fn a_table_that_cannot_be_reached_is_said_in_a_sentence() {
     let folder = Folder::with(vec![("ONEFOLD_LAKE__URL", "s3://nowhere/lake".to_owned())]);
     let refused = folder.output(&["sql", "SELECT 1"]);
