@@ -352,7 +352,7 @@ mod tests {
             "count(\"Order\" where category = \"shoes\") >= 2 within 1 ms or sum(\"Order\", total) > 5",
             expect![[r#"
                 SELECT p.profile, p.id
-                FROM profiles p LEFT JOIN (SELECT i.profile, count(*) FILTER (WHERE CASE WHEN e.event = 'Order' AND e.time < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))') AND e.time >= arrow_cast(99000, 'Timestamp(Microsecond, Some("UTC"))') THEN passes(value_at(e.properties, 'category'), '{"equals":"shoes"}') ELSE false END) AS m0, sum(CASE WHEN e.event = 'Order' AND e.time < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))') THEN amount(value_at(e.properties, 'total')) END) AS m1
+                FROM profiles p LEFT JOIN (SELECT i.profile, count(*) FILTER (WHERE CASE WHEN e.event = 'Order' AND e.time < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))') AND e.time >= arrow_cast(99000, 'Timestamp(Microsecond, Some("UTC"))') THEN passes(value_at(e.properties, 'category'), '{"equals":"shoes"}') ELSE false END) AS m0, cast(sum(CASE WHEN e.event = 'Order' AND e.time < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))') THEN amount(value_at(e.properties, 'total')) END) AS decimal(38, 9)) AS m1
                 FROM events e JOIN identifiers i ON i.node = e.node
                 WHERE (e.event = 'Order' AND e.time < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))') AND e.time >= arrow_cast(99000, 'Timestamp(Microsecond, Some("UTC"))')) OR (e.event = 'Order' AND e.time < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))')) GROUP BY i.profile) m ON m.profile = p.profile
                 WHERE (passes(cast(coalesce(m.m0, 0) AS varchar), '{"at_least":2}') OR passes(coalesce(total(m.m1), '0'), '{"greater":5}'))"#]],
@@ -360,11 +360,11 @@ mod tests {
         check(
             "first(any event) within 1 ms and average(\"A\", $context.x.y) exists",
             expect![[r#"
-            SELECT p.profile, p.id
-            FROM profiles p LEFT JOIN (SELECT i.profile, min(e.time) FILTER (WHERE e.time < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))')) AS m0, sum(CASE WHEN e.event = 'A' AND e.time < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))') THEN amount(value_at(e.context, 'x.y')) END) AS m1, count(CASE WHEN e.event = 'A' AND e.time < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))') THEN amount(value_at(e.context, 'x.y')) END) AS m2
-            FROM events e JOIN identifiers i ON i.node = e.node
-            WHERE (e.event = 'A' AND e.time < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))')) OR (e.time < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))')) GROUP BY i.profile) m ON m.profile = p.profile
-            WHERE (coalesce(m.m0 < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))') AND m.m0 >= arrow_cast(99000, 'Timestamp(Microsecond, Some("UTC"))'), false) AND passes(mean(m.m1, m.m2), '{"exists":true}'))"#]],
+                SELECT p.profile, p.id
+                FROM profiles p LEFT JOIN (SELECT i.profile, min(e.time) FILTER (WHERE e.time < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))')) AS m0, cast(sum(CASE WHEN e.event = 'A' AND e.time < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))') THEN amount(value_at(e.context, 'x.y')) END) AS decimal(38, 9)) AS m1, count(CASE WHEN e.event = 'A' AND e.time < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))') THEN amount(value_at(e.context, 'x.y')) END) AS m2
+                FROM events e JOIN identifiers i ON i.node = e.node
+                WHERE (e.event = 'A' AND e.time < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))')) OR (e.time < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))')) GROUP BY i.profile) m ON m.profile = p.profile
+                WHERE (coalesce(m.m0 < arrow_cast(100000, 'Timestamp(Microsecond, Some("UTC"))') AND m.m0 >= arrow_cast(99000, 'Timestamp(Microsecond, Some("UTC"))'), false) AND passes(mean(m.m1, m.m2), '{"exists":true}'))"#]],
         );
         check(
             "event(\"A\") then no event(\"B\") and computed favourite = \"x\"",
