@@ -181,9 +181,13 @@ impl Connection {
         match tokio::time::timeout_at(until, answer).await {
             Err(_) => Err(told(&QueryError::Time(budget.time), None)),
             Ok(Err(PgWireError::ApiError(cause))) => {
-                // The library's parser forgets the places of words, and ours does not.
-                let again = session.context.state().create_logical_plan(sql).await.err().map(failed);
-                Err(ours(again.unwrap_or(PgWireError::ApiError(cause)), budget, sql))
+                // The library's parser forgets the places of words, and the engine's does not. What it says of several
+                // statements at once is no error of theirs, and has no place.
+                let again = session.context.state().create_logical_plan(sql).await.err();
+                match again.map(|error| said(&error, budget, true)) {
+                    Some(wrong @ QueryError::Wrong { place: Some(_), .. }) => Err(told(&wrong, Some(sql))),
+                    _ => Err(ours(PgWireError::ApiError(cause), budget, sql)),
+                }
             }
             Ok(answered) => answered,
         }

@@ -164,13 +164,10 @@ impl Compiler<'_> {
                 let count = self.of_amounts("count", event, path, from, to)?;
                 self.passes(&format!("mean({sum}, {count})"), is)
             }
-            Measure::Min(path) => {
-                let least = self.of_amounts("min", event, path, from, to)?;
-                self.passes(&format!("total({least})"), is)
-            }
-            Measure::Max(path) => {
-                let greatest = self.of_amounts("max", event, path, from, to)?;
-                self.passes(&format!("total({greatest})"), is)
+            Measure::Min(path) | Measure::Max(path) => {
+                let aggregate = if matches!(measure, Measure::Min(_)) { "min" } else { "max" };
+                let extreme = self.of_amounts(aggregate, event, path, from, to)?;
+                self.passes(&format!("total({extreme})"), is)
             }
             Measure::Distinct(path) => {
                 let (matches, value) = (self.matches(event, from, to)?, value(path)?);

@@ -184,6 +184,14 @@ fn tools_that_speak_to_postgresql_ask_the_tables() {
     };
     assert_eq!(psql("SELECT event, count(*) FROM events GROUP BY event ORDER BY 1"), "Order|2\nidentify|2\n");
     assert!(psql("\\d").contains("events"));
+    let several = Command::new("psql")
+        .args(["--host", host, "--port", port, "--username", "analyst", "--no-psqlrc"])
+        .args(["--command", "SELECT 1; SELECT usr_id FROM events", "default"])
+        .env("PGPASSWORD", folder.token())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&several.stderr).into_owned();
+    assert!(said.contains("there is no column usr_id"), "of several statements the wrong one is said: {said}");
 }
 
 #[test]
