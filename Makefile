@@ -27,7 +27,7 @@ setup:
 ## Formatting, lints, licences; part of `make test`.
 check:
 	cargo fmt --all --check
-	cargo clippy --profile ci --workspace --all-targets --locked -- -D warnings
+	cargo clippy --profile ci --workspace --all-targets --features onefold/cluster --locked -- -D warnings
 
 ## Put the stock build of Segment's browser SDK into ./sdk; name that folder in [ingest] sdk_folder to serve it.
 sdk: setup

@@ -5,6 +5,6 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=1
 
 cargo fmt --all --check
-cargo clippy --profile ci --workspace --all-targets --locked -- -D warnings
-cargo test --profile ci --workspace --locked
+cargo clippy --profile ci --workspace --all-targets --features onefold/cluster --locked -- -D warnings
+cargo test --profile ci --workspace --features onefold/cluster --locked
 if [ "${FUZZ_SECONDS:-20}" != 0 ]; then fuzz/run.sh "${FUZZ_SECONDS:-20}"; fi

@@ -100,6 +100,15 @@ impl Column {
 
     /// Adds an event of a node, of this profile.
     pub fn add(&mut self, node: u32, head: u32, event: &(impl EventFields + ?Sized)) {
+        self.push(node, head, event);
+        let late = self.times.len() - self.sorted;
+        if late > LATE_MAX && late > (self.sorted - self.place_of_late()) / LATE_PART {
+            self.settle();
+        }
+    }
+
+    /// The same where many come in any order: who adds them [settles](Self::settle) them at the end.
+    pub fn push(&mut self, node: u32, head: u32, event: &(impl EventFields + ?Sized)) {
         let at = event.at();
         if self.sorted == self.times.len() && self.times.last().is_none_or(|last| *last <= at) {
             self.sorted += 1;
@@ -130,10 +139,6 @@ impl Column {
             }
         }
         self.edges = edges;
-        let late = self.times.len() - self.sorted;
-        if late > LATE_MAX && late > (self.sorted - self.place_of_late()) / LATE_PART {
-            self.settle();
-        }
     }
 
     /// Whether the newest point passes all tests; their properties are kept.

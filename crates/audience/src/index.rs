@@ -1,6 +1,6 @@
 //! The index: what conditions read, in columns, and whom each holds for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use onefold_model::{
     NodeId, ProfileId, Timestamp, Value,
@@ -8,7 +8,7 @@ use onefold_model::{
 };
 
 use crate::{
-    column::{Column, Property},
+    column::Column,
     evaluate::Evaluation,
     people::{People, Person},
     set::Set,
@@ -26,6 +26,14 @@ pub struct Index {
     wants: Wants,
 }
 
+/// What an index was before it began to keep something.
+#[derive(Debug)]
+pub struct Begun {
+    wants: Wants,
+    /// The columns that it began, and those that they replaced.
+    columns: Vec<(Option<String>, Option<Column>)>,
+}
+
 /// The index does not keep what a condition reads: it must be made anew with what [`Index::wants`] says then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the index does not keep {0}")]
@@ -34,13 +42,35 @@ pub struct Missing(pub String);
 impl Index {
     /// An empty index that keeps what is wanted.
     pub fn new(wants: Wants) -> Index {
-        let column =
-            |(name, properties): (&Option<String>, &BTreeSet<Property>)| (name.clone(), Column::new(properties));
-        Index {
-            people: People::new(&wants.traits, &wants.uses),
-            columns: wants.events.iter().map(column).collect(),
-            wants,
+        let mut index = Index::default();
+        index.begin(&wants);
+        index
+    }
+
+    /// Keeps what it [lacks](Wants::lacking) as well, and has nothing of it yet.
+    pub fn begin(&mut self, lacking: &Wants) -> Begun {
+        let wants = self.wants.clone();
+        let columns = lacking.events.iter().map(|(name, properties)| {
+            let replaced = self.columns.insert(name.clone(), Column::new(properties));
+            (name.clone(), replaced)
+        });
+        let columns = columns.collect();
+        self.people.begin(&lacking.traits, &lacking.uses);
+        self.wants.add(lacking.clone());
+        Begun { wants, columns }
+    }
+
+    /// Is as it was before it began to keep something.
+    pub fn abandon(&mut self, Begun { wants, columns }: Begun) {
+        for (name, replaced) in columns {
+            match replaced {
+                Some(column) => drop(self.columns.insert(name, column)),
+                None => drop(self.columns.remove(&name)),
+            }
         }
+        let begun = wants.lacking(&self.wants);
+        self.people.end(&begun.traits, &begun.uses);
+        self.wants = wants;
     }
 
     /// What it keeps.
@@ -50,15 +80,48 @@ impl Index {
 
     /// Adds an accepted event of a node.
     pub fn add(&mut self, node: NodeId, event: &(impl EventFields + ?Sized)) {
+        self.add_where(node, event, |_| true);
+    }
+
+    /// Adds an accepted event to one column, among many that come in any order: [settle](Self::settle) them at the end.
+    pub fn push(&mut self, column: &Option<String>, node: NodeId, event: &(impl EventFields + ?Sized)) {
+        let node = self.people.number(node);
+        let head = self.people.heads()[node as usize];
+        if let Some(column) = self.columns.get_mut(column) {
+            column.push(node, head, event);
+        }
+    }
+
+    /// Adds an accepted event of a node to those columns that are `open`.
+    pub fn add_where(
+        &mut self,
+        node: NodeId,
+        event: &(impl EventFields + ?Sized),
+        open: impl Fn(&Option<String>) -> bool,
+    ) {
         let node = self.people.number(node);
         let Index { columns, people, .. } = self;
         let head = people.heads()[node as usize];
         // Without a copy of the name: there are few columns.
         for (name, column) in columns.iter_mut() {
-            if name.as_deref().is_none_or(|name| name == event.name()) {
+            if name.as_deref().is_none_or(|name| name == event.name()) && open(name) {
                 column.add(node, head, event);
             }
         }
+    }
+
+    /// Takes some traits and uses of a profile.
+    pub fn learn(&mut self, id: ProfileId, person: &impl Person, of: &Wants) {
+        let number = self.people.number(id.0);
+        self.people.learn(number, person, |name| of.traits.contains(name), |one| of.uses.contains(one));
+    }
+
+    /// A profile has these nodes.
+    pub fn own(&mut self, id: ProfileId, nodes: &[NodeId]) {
+        let number = self.people.number(id.0);
+        let nodes: Box<[u32]> = nodes.iter().map(|node| self.people.number(*node)).collect();
+        self.columns.values_mut().for_each(|column| column.joined(number, &nodes));
+        self.people.own(number, nodes);
     }
 
     /// Takes a profile as it is now, or that there is none any more.

@@ -1,8 +1,9 @@
 //! An index for each workspace that asks, kept up with the pipeline.
 //!
-//! It begins empty. The first question that reads something new adds what it reads: a pass over the log for events, over
-//! the profiles for traits and consent. From then on it is brought up to what is applied, a view of the store at a time,
-//! whether or not somebody asks; so a question finds little to do, and is answered as of what is applied when it is asked.
+//! It begins empty. The first question that reads something new adds what it reads, and that alone: of the tables, where there
+//! are some, and what these do not have yet of the log and the state. From then on it is brought up to what is applied, a view of
+//! the store at a time, whether or not somebody asks; so a question finds little to do, and is answered as of what is applied when
+//! it is asked.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,37 +24,35 @@ use onefold_pipeline::{Error, definitions::Workspace, feed, views};
 use onefold_state::{Reader, StateStore};
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
-use crate::{Index, Missing, Person, Set, Wants};
-
-/// Offsets of the log that are read in one view of the store.
-const OFFSETS_AT_ONCE: u64 = 100_000;
+use crate::{Index, Missing, Person, Set, Tables, Wants, fill::Began};
 
 /// The indexes of all workspaces.
 pub struct Keeper {
-    log: Arc<dyn EventLog>,
-    store: Arc<dyn StateStore>,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) store: Arc<dyn StateStore>,
+    pub(crate) tables: Option<Tables>,
     /// Bytes of one workspace's index at most.
-    bytes_max: usize,
+    pub(crate) bytes_max: usize,
     workspaces: Mutex<BTreeMap<WorkspaceId, Arc<RwLock<Kept>>>>,
     stopped: AtomicBool,
 }
 
 /// The index of a workspace.
 #[derive(Default)]
-struct Kept {
-    index: Index,
+pub(crate) struct Kept {
+    pub index: Index,
     /// Whether it holds anything yet.
-    is_filled: bool,
+    pub is_filled: bool,
     /// It holds what is applied below this offset.
-    next_offset: u64,
+    pub next_offset: u64,
     /// The instant up to which it is so.
-    as_of: Timestamp,
+    pub as_of: Timestamp,
     /// What a person who said nothing allows, as it was put in.
-    unstated: Unstated,
+    pub unstated: Unstated,
     /// Whose consent changes by itself, and when.
-    due: BTreeSet<(Timestamp, ProfileId)>,
+    pub due: BTreeSet<(Timestamp, ProfileId)>,
     /// What took more memory than is allowed when it was tried.
-    too_large: Option<Wants>,
+    pub too_large: Option<Wants>,
 }
 
 /// Why there is no answer.
@@ -98,12 +97,17 @@ impl Person for feed::Person {
 impl Keeper {
     /// A keeper of indexes of at most so many bytes each.
     pub fn new(log: Arc<dyn EventLog>, store: Arc<dyn StateStore>, bytes_max: usize) -> Keeper {
-        Keeper { log, store, bytes_max, workspaces: Mutex::default(), stopped: AtomicBool::new(false) }
+        Keeper { log, store, tables: None, bytes_max, workspaces: Mutex::default(), stopped: AtomicBool::new(false) }
+    }
+
+    /// The same, which reads what it begins to keep of the tables.
+    pub fn with_tables(self, tables: Tables) -> Keeper {
+        Keeper { tables: Some(tables), ..self }
     }
 
     /// Asks several conditions of one moment, and the breakdown of some traits; hands the answer to `with`.
     ///
-    /// The first time that something is read, this takes a pass over the log or the profiles, and others wait.
+    /// The first time that something is read, this takes a pass over it, and others wait.
     pub fn ask<T>(
         &self,
         access: &Access,
@@ -168,7 +172,7 @@ impl Keeper {
         self.stopped.store(false, Ordering::Relaxed);
     }
 
-    fn go_on(&self) -> Result<(), Error> {
+    pub(crate) fn go_on(&self) -> Result<(), Error> {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(Error::unreadable("the audience index", "the server is stopping; ask again when it is back"));
         }
@@ -186,61 +190,13 @@ impl Keeper {
         all.iter().map(|kept| kept.read().index.heap_bytes()).sum()
     }
 
-    /// Makes the index anew, with what is wanted as well.
-    fn extend(&self, kept: &mut Kept, access: &Access, definitions: &Workspace, wants: &Wants) -> Result<(), AskError> {
-        let mut all = kept.index.wants().clone();
-        all.add(wants.clone());
-        let mut fresh = Kept { index: Index::new(all), unstated: definitions.unstated, ..Kept::default() };
-        self.fill(&mut fresh, access, definitions)?;
-        if fresh.index.heap_bytes() > self.bytes_max {
-            kept.too_large = Some(wants.clone());
-            return Err(AskError::Full { bytes_max: self.bytes_max });
-        }
-        *kept = Kept { too_large: kept.too_large.take(), ..fresh };
-        Ok(())
-    }
-
-    /// Puts everything in that is applied, in many views of the store: a long one would hold up its checkpoints. What has
-    /// changed since the first of them is put in again at the end, in one view.
-    fn fill(&self, kept: &mut Kept, access: &Access, definitions: &Workspace) -> Result<(), Error> {
-        let partition = access.workspace.partition(self.log.partitions());
-        let (next, as_of) = views::as_of(&mut *self.store.reader()?, partition)?;
-        let Kept { index, due, .. } = kept;
-        let mut after = None;
-        loop {
-            self.go_on()?;
-            let reader = &mut *self.store.reader()?;
-            let last = feed::next_people(reader, access, definitions, after, as_of, &mut |person| {
-                if person.reachable_until() < Timestamp::MAX {
-                    due.insert((person.reachable_until(), person.id()));
-                }
-                index.set(person.id(), Some(&person));
-            })?;
-            if last.is_none() {
-                break;
-            }
-            after = last;
-        }
-        let mut start = if index.wants().events.is_empty() { next } else { 0 };
-        while start < next {
-            self.go_on()?;
-            let end = next.min(start + OFFSETS_AT_ONCE);
-            // Past the bound the rest is left out; whoever asked it to be filled looks at the size.
-            if index.heap_bytes() <= self.bytes_max {
-                let reader = &mut *self.store.reader()?;
-                feed::accepted(reader, &*self.log, access, definitions, start..end, usize::MAX, &mut |node, event| {
-                    index.add(node, event);
-                })?;
-            }
-            start = end;
-        }
-        index.settle();
-        (kept.is_filled, kept.next_offset, kept.as_of) = (true, next, as_of);
-        self.catch_up(&mut *self.store.reader()?, kept, access, definitions)
-    }
-
-    fn catch_up_or_drop(&self, kept: &mut Kept, access: &Access, definitions: &Workspace) -> Result<(), Error> {
-        let done = self.catch_up(&mut *self.store.reader()?, kept, access, definitions);
+    pub(crate) fn catch_up_or_drop(
+        &self,
+        kept: &mut Kept,
+        access: &Access,
+        definitions: &Workspace,
+    ) -> Result<(), Error> {
+        let done = self.catch_up(&mut *self.store.reader()?, kept, access, definitions, None);
         if done.is_err() || kept.index.heap_bytes() > self.bytes_max {
             // Half of it may be in, or more than is allowed: the next question begins anew.
             *kept = Kept::default();
@@ -248,23 +204,34 @@ impl Keeper {
         done
     }
 
-    fn catch_up(
+    /// Brings an index up to what is applied, in one view of the store; and what it `began` to keep as well.
+    pub(crate) fn catch_up(
         &self,
         reader: &mut dyn Reader,
         kept: &mut Kept,
         access: &Access,
         definitions: &Workspace,
+        began: Option<&Began>,
     ) -> Result<(), Error> {
         let partition = access.workspace.partition(self.log.partitions());
         let (next, as_of) = views::as_of(reader, partition)?;
-        if next <= kept.next_offset && as_of <= kept.as_of {
+        if began.is_none() && next <= kept.next_offset && as_of <= kept.as_of {
             return Ok(());
         }
-        let changed = feed::changed(reader, access, partition, kept.next_offset, next)?;
+        let told = if kept.is_filled { kept.next_offset } else { u64::MAX };
+        let people_from = began.map_or(told, |began| told.min(began.people)).min(next);
+        let changed = feed::changed(reader, access, partition, people_from, next)?;
         let Some(mut changed) = changed.filter(|_| kept.unstated == definitions.unstated) else {
+            if began.is_some() {
+                return Err(Error::unreadable("the audience index", "more happened than it could follow; ask again"));
+            }
             let wants = kept.index.wants().clone();
-            *kept = Kept { index: Index::new(wants), unstated: definitions.unstated, ..Kept::default() };
-            return self.fill(kept, access, definitions);
+            *kept = Kept::default();
+            // What has become too large is dropped: whoever asks is told.
+            return match self.extend(kept, access, definitions, &wants) {
+                Err(AskError::Failed(error)) => Err(error),
+                _ => Ok(()),
+            };
         };
         while let Some((at, id)) = kept.due.first().copied().filter(|(at, _)| *at <= as_of) {
             kept.due.remove(&(at, id));
@@ -280,11 +247,14 @@ impl Keeper {
             }
             index.set(id, person.as_ref());
         })?;
-        let offsets = kept.next_offset..next;
-        feed::accepted(reader, &*self.log, access, definitions, offsets, usize::MAX, &mut |node, event| {
-            index.add(node, event);
-        })?;
-        (kept.next_offset, kept.as_of) = (next, as_of);
+        let from = |column: &Option<String>| began.and_then(|began| began.columns.get(column)).copied().unwrap_or(told);
+        let first = began.and_then(|began| began.columns.values().min()).copied().unwrap_or(told).min(told);
+        if first < next {
+            feed::accepted(reader, &*self.log, access, definitions, first..next, usize::MAX, &mut |node, event| {
+                index.add_where(node, event, |column| from(column) <= event.offset);
+            })?;
+        }
+        (kept.is_filled, kept.next_offset, kept.as_of) = (true, next, as_of);
         Ok(())
     }
 }

@@ -9,10 +9,12 @@
 mod column;
 mod dictionary;
 mod evaluate;
+mod fill;
 mod index;
 mod keeper;
 mod people;
 mod set;
+mod tables;
 mod wants;
 
 pub use column::Property;
@@ -20,4 +22,5 @@ pub use index::{Index, Missing};
 pub use keeper::{AskError, Asked, Keeper};
 pub use people::{Person, Use};
 pub use set::Set;
+pub use tables::Tables;
 pub use wants::Wants;

@@ -77,13 +77,16 @@ impl Trait {
 }
 
 impl People {
-    /// Those with these traits and uses.
-    pub fn new(traits: &BTreeSet<String>, uses: &BTreeSet<Use>) -> People {
-        People {
-            traits: traits.iter().map(|name| (name.clone(), Trait::default())).collect(),
-            allowed: uses.iter().map(|one| (one.clone(), Set::default())).collect(),
-            ..People::default()
-        }
+    /// Keeps these traits and uses as well, of which nobody has any yet.
+    pub fn begin(&mut self, traits: &BTreeSet<String>, uses: &BTreeSet<Use>) {
+        self.traits.extend(traits.iter().map(|name| (name.clone(), Trait::default())));
+        self.allowed.extend(uses.iter().map(|one| (one.clone(), Set::default())));
+    }
+
+    /// Keeps them no longer.
+    pub fn end(&mut self, traits: &BTreeSet<String>, uses: &BTreeSet<Use>) {
+        self.traits.retain(|name, _| !traits.contains(name));
+        self.allowed.retain(|one, _| !uses.contains(one));
     }
 
     /// Numbers given.
@@ -116,18 +119,34 @@ impl People {
             return;
         };
         let nodes: Box<[u32]> = person.nodes().iter().map(|node| self.number(*node)).collect();
+        self.own(number, nodes);
+        self.learn(number, person, |_| true, |_| true);
+    }
+
+    /// A profile has these nodes.
+    pub fn own(&mut self, number: u32, nodes: Box<[u32]>) {
+        self.alive.insert(number);
         for node in &nodes {
             self.heads[*node as usize] = number;
         }
         self.members.insert(number, nodes);
-        self.alive.insert(number);
+    }
+
+    /// Takes some traits and uses of a profile.
+    pub fn learn(
+        &mut self,
+        number: u32,
+        person: &impl Person,
+        traits: impl Fn(&String) -> bool,
+        uses: impl Fn(&Use) -> bool,
+    ) {
         let capacity = self.ids.len();
-        for (name, kept) in &mut self.traits {
+        for (name, kept) in self.traits.iter_mut().filter(|(name, _)| traits(name)) {
             kept.set(number, capacity, person.trait_value(name));
         }
-        for ((purpose, channel), allowed) in &mut self.allowed {
+        for (one, allowed) in self.allowed.iter_mut().filter(|(one, _)| uses(one)) {
             allowed.grow(capacity);
-            if person.reachable(purpose, channel.as_deref()) {
+            if person.reachable(&one.0, one.1.as_deref()) {
                 allowed.insert(number);
             } else {
                 allowed.remove(number);

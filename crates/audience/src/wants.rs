@@ -32,6 +32,22 @@ impl Wants {
         other.events.iter().all(kept) && other.traits.is_subset(&self.traits) && other.uses.is_subset(&self.uses)
     }
 
+    /// What must be kept from the beginning so that all of `other` is: columns with all that they are to have.
+    pub fn lacking(&self, other: &Wants) -> Wants {
+        let lacks = |(name, wanted): (&Option<String>, &BTreeSet<Property>)| {
+            let kept = self.events.get(name);
+            if kept.is_some_and(|kept| wanted.is_subset(kept)) {
+                return None;
+            }
+            Some((name.clone(), kept.into_iter().flatten().chain(wanted).cloned().collect()))
+        };
+        Wants {
+            events: other.events.iter().filter_map(lacks).collect(),
+            traits: other.traits.difference(&self.traits).cloned().collect(),
+            uses: other.uses.difference(&self.uses).cloned().collect(),
+        }
+    }
+
     /// Wants `other` as well.
     pub fn add(&mut self, other: Wants) {
         for (name, properties) in other.events {

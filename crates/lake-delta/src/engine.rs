@@ -7,7 +7,7 @@ use datafusion::{
     common::{DataFusionError, SchemaError, config::Dialect},
     error::Result as EngineResult,
     execution::{
-        FunctionRegistry as _,
+        FunctionRegistry as _, SessionState,
         context::SQLOptions,
         memory_pool::FairSpillPool,
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
@@ -51,6 +51,8 @@ pub struct Engine {
     schemas: Mutex<BTreeMap<WorkspaceId, Known>>,
     /// So many queries at a time: each may take memory of its own.
     turns: Arc<Semaphore>,
+    /// Where queries are answered, if not here.
+    spread: Option<Arc<Spread>>,
 }
 
 /// The schema of what was published when it was made.
@@ -60,11 +62,15 @@ pub(crate) struct Known {
     pub schema: Arc<MemorySchemaProvider>,
 }
 
+/// Gives a session another place to answer at.
+pub(crate) type Spread = dyn Fn(SessionState) -> EngineResult<SessionState> + Send + Sync;
+
 /// A session over the tables of a schema.
 pub fn session(
     threads: usize,
     runtime: Arc<RuntimeEnv>,
     schema: Arc<MemorySchemaProvider>,
+    spread: Option<&Spread>,
 ) -> EngineResult<SessionContext> {
     let mut config = SessionConfig::new()
         .with_target_partitions(threads)
@@ -77,6 +83,9 @@ pub fn session(
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
     let mut context = SessionContext::new_with_config_rt(config, runtime);
+    if let Some(spread) = spread {
+        context = SessionContext::new_with_state(spread(context.state())?);
+    }
     let catalog = MemoryCatalogProvider::new();
     catalog.register_schema("public", schema)?;
     context.register_catalog("onefold", Arc::new(catalog));
@@ -85,24 +94,28 @@ pub fn session(
     Ok(context)
 }
 
-/// The same session, which reads promoted columns instead of JSON.
-pub fn reading_promoted(mut context: SessionContext, published: &Published) -> EngineResult<SessionContext> {
+/// Lets a session read promoted columns instead of JSON.
+fn read_promoted(context: &mut SessionContext, published: &Published) -> EngineResult<()> {
     let of_table = |(table, view): (&Table, &Arc<View>)| (*table, (view.promoted.clone(), view.promoted_everywhere()));
     let promoted = published.tables.iter().map(of_table).collect();
-    context.register_function_rewrite(Arc::new(ReadPromoted(promoted)))?;
-    Ok(context)
+    context.register_function_rewrite(Arc::new(ReadPromoted(promoted)))
 }
 
 impl Engine {
     /// Over what `lake` publishes.
     pub fn new(lake: Arc<DeltaLake>) -> Engine {
+        Engine::with(lake, None)
+    }
+
+    pub(crate) fn with(lake: Arc<DeltaLake>, spread: Option<Arc<Spread>>) -> Engine {
         let shared = RuntimeEnv::default();
-        shared.register_object_store(read::store_url(&lake).as_ref(), lake.store.clone());
+        shared.register_object_store(read::store_url(&lake.settings.url).as_ref(), lake.store.clone());
         Engine {
             lake,
             shared: Arc::new(shared),
             schemas: Mutex::default(),
             turns: Arc::new(Semaphore::new(QUERIES_MAX)),
+            spread,
         }
     }
 
@@ -111,14 +124,15 @@ impl Engine {
         self.lake.runtime()
     }
 
-    /// How many there are.
-    pub(crate) fn threads(&self) -> usize {
-        self.lake.settings.threads
-    }
-
-    /// What queries share: the object store, and what is remembered of files.
-    pub(crate) fn shared(&self) -> &RuntimeEnv {
-        &self.shared
+    /// A session that answers about what was published, within a budget.
+    pub(crate) fn session(&self, known: &Known, budget: Budget) -> EngineResult<SessionContext> {
+        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.shared)
+            .with_memory_pool(Arc::new(FairSpillPool::new(budget.memory_bytes)))
+            .build_arc()?;
+        let threads = self.lake.settings.threads;
+        let mut context = session(threads, runtime, known.schema.clone(), self.spread.as_deref())?;
+        read_promoted(&mut context, &known.published)?;
+        Ok(context)
     }
 
     /// Waits for its turn to answer, until an instant at most.
@@ -148,19 +162,13 @@ impl Engine {
         let turn = self.turn(until).await?;
         let known = self.known(access.workspace).await?;
         let as_of = known.published.as_of;
-        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.shared)
-            .with_memory_pool(Arc::new(FairSpillPool::new(budget.memory_bytes)))
-            .build_arc()
-            .map_err(|error| QueryError::Engine(error.to_string()))?;
-        let threads = self.lake.settings.threads;
+        let context = self.session(&known, budget).map_err(|error| QueryError::Engine(error.to_string()))?;
         let (send, mut rows) = mpsc::channel(WAITING);
         let (tell, told) = tokio::sync::oneshot::channel();
         // On the engine's own threads: what takes the processor must not hold up the server's.
         self.lake.runtime().spawn(async move {
             let _turn = turn;
             let begin = async {
-                let context = session(threads, runtime, known.schema)?;
-                let context = reading_promoted(context, &known.published)?;
                 let reads_only =
                     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
                 context.sql_with_options(&sql, reads_only).await?.execute_stream().await

@@ -6,6 +6,8 @@
 //! * [`DeltaLake`] stores: one folder for each workspace, in it one for each table.
 //! * [`Engine`] answers, over what the lake has published.
 
+#[cfg(feature = "cluster")]
+pub mod cluster;
 mod commit;
 mod engine;
 mod error;
@@ -84,6 +86,13 @@ pub struct DeltaLake {
     published: RwLock<HashMap<WorkspaceId, Arc<Published>>>,
 }
 
+/// The object store that the settings name, and the folder in it.
+fn object_store_of(settings: &Settings) -> Result<(Arc<dyn ObjectStore>, Path), String> {
+    let said = |error: object_store::Error| format!("the object store at {} cannot be used: {error}", settings.url);
+    let (store, folder) = object_store::parse_url_opts(&settings.url, settings.options.clone()).map_err(said)?;
+    Ok((Arc::from(store), folder))
+}
+
 /// What readers of a workspace see.
 pub(crate) struct Published {
     pub as_of: AsOf,
@@ -93,9 +102,8 @@ pub(crate) struct Published {
 impl DeltaLake {
     /// The tables at the settings' URL, as they are, or none.
     pub fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<DeltaLake, String> {
-        let said = |error: object_store::Error| format!("the object store at {} cannot be used: {error}", settings.url);
-        let (store, folder) = object_store::parse_url_opts(&settings.url, settings.options.clone()).map_err(said)?;
-        Self::on(Arc::from(store), folder, settings, clock)
+        let (store, folder) = object_store_of(&settings)?;
+        Self::on(store, folder, settings, clock)
     }
 
     /// The tables in a folder of an object store.

@@ -13,6 +13,7 @@ use datafusion::{
 };
 use futures_util::{StreamExt as _, stream::BoxStream};
 use onefold_lake::{Promoted, Table, Versions};
+use url::Url;
 
 use crate::{DeltaLake, Published, engine, error::Cause, scan::Scan, view::View};
 
@@ -25,7 +26,7 @@ fn history(table: Table) -> Option<String> {
 /// All tables and what is made of them: a schema to be put into a session.
 pub async fn schema(lake: &DeltaLake, published: &Published) -> Result<Arc<MemorySchemaProvider>> {
     let schema = Arc::new(MemorySchemaProvider::new());
-    let store = store_url(lake);
+    let store = store_url(&lake.settings.url);
     for table in Table::ALL {
         let name = history(table).unwrap_or_else(|| table.name().to_owned());
         let files: Arc<dyn TableProvider> = match published.tables.get(&table) {
@@ -34,7 +35,7 @@ pub async fn schema(lake: &DeltaLake, published: &Published) -> Result<Arc<Memor
         };
         schema.register_table(name, files)?;
     }
-    let context = engine::session(lake.settings.threads, Arc::new(RuntimeEnv::default()), schema.clone())?;
+    let context = engine::session(lake.settings.threads, Arc::new(RuntimeEnv::default()), schema.clone(), None)?;
     for table in Table::ALL {
         let view = published.tables.get(&table).map(Arc::as_ref);
         let profiles = published.tables.get(&Table::Profiles).map(Arc::as_ref);
@@ -46,8 +47,7 @@ pub async fn schema(lake: &DeltaLake, published: &Published) -> Result<Arc<Memor
 }
 
 /// Where files are, for DataFusion.
-pub fn store_url(lake: &DeltaLake) -> ObjectStoreUrl {
-    let url = &lake.settings.url;
+pub fn store_url(url: &Url) -> ObjectStoreUrl {
     let text = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
     ObjectStoreUrl::parse(text).unwrap_or_else(|_| ObjectStoreUrl::local_filesystem())
 }
@@ -92,8 +92,9 @@ pub async fn rows_that_count(
     table: Table,
 ) -> std::result::Result<BoxStream<'static, Result<RecordBatch>>, Cause> {
     let runtime = RuntimeEnv::default();
-    runtime.register_object_store(store_url(lake).as_ref(), lake.store.clone());
-    let context = engine::session(lake.settings.threads, Arc::new(runtime), schema(lake, published).await?)?;
+    runtime.register_object_store(store_url(&lake.settings.url).as_ref(), lake.store.clone());
+    let schema = schema(lake, published).await?;
+    let context = engine::session(lake.settings.threads, Arc::new(runtime), schema, None)?;
     let view = |table: Table| published.tables.get(&table).map(Arc::as_ref);
     let versions = (table.versions() == Versions::OfProfile)
         .then(|| made_of_history(table, view(table), view(Table::Profiles), &[]))

@@ -22,8 +22,8 @@ use datafusion::{
 
 /// A version of a table.
 pub struct Scan {
-    view: Arc<View>,
-    store: ObjectStoreUrl,
+    pub view: Arc<View>,
+    pub store: ObjectStoreUrl,
     columns: TableSchema,
 }
 

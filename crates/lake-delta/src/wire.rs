@@ -10,7 +10,7 @@ use arrow_schema::DataType;
 use async_trait::async_trait;
 use datafusion::{
     common::{DataFusionError, ParamValues, ScalarValue},
-    execution::{context::SQLOptions, memory_pool::FairSpillPool, runtime_env::RuntimeEnvBuilder},
+    execution::context::SQLOptions,
     logical_expr::{ColumnarValue, LogicalPlan, LogicalPlanBuilder, ScalarUDF, Volatility, create_udf},
     prelude::SessionContext,
     sql::{
@@ -55,7 +55,7 @@ use tokio::{
 
 use crate::{
     Engine, Published,
-    engine::{check_size, reading_promoted, said, session},
+    engine::{check_size, said},
 };
 
 /// Connections at a time.
@@ -141,12 +141,7 @@ impl Connection {
             return Ok(session.clone());
         }
         let failed = |error: &DataFusionError| told(&said(error, budget, true), None);
-        let runtime = RuntimeEnvBuilder::from_runtime_env(engine.shared())
-            .with_memory_pool(Arc::new(FairSpillPool::new(budget.memory_bytes)))
-            .build_arc()
-            .map_err(|error| failed(&error))?;
-        let context = session(engine.threads(), runtime, known.schema).map_err(|error| failed(&error))?;
-        let context = reading_promoted(context, &known.published).map_err(|error| failed(&error))?;
+        let context = engine.session(&known, budget).map_err(|error| failed(&error))?;
         context.register_udf(version());
         context.register_udf(type_is_visible());
         setup_pg_catalog(&context, "onefold", EmptyContextProvider).map_err(|error| failed(&error))?;

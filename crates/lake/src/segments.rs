@@ -28,6 +28,20 @@ pub enum NoSql {
     NotThere(String),
 }
 
+/// The query for all events of a name, or of any: of each its node, its time, the values of some properties as JSON and the
+/// amounts of others, in this order.
+pub fn points<'a>(
+    event: Option<&str>,
+    values: impl Iterator<Item = &'a Path>,
+    amounts: impl Iterator<Item = &'a Path>,
+) -> Result<String, NoSql> {
+    let values = values.map(value).collect::<Result<Vec<_>, _>>()?;
+    let amounts = amounts.map(|path| Ok(format!("amount({})", value(path)?))).collect::<Result<Vec<_>, NoSql>>()?;
+    let columns: String = values.iter().chain(&amounts).map(|column| format!(", {column}")).collect();
+    let of = event.map_or(String::new(), |name| format!(" WHERE e.event = {}", quoted(name)));
+    Ok(format!("SELECT e.node, e.time{columns} FROM events e{of}"))
+}
+
 /// The query whose rows are those for whom the condition holds at `now`: of each its `profile` and `id`.
 pub fn members(
     condition: &Condition,

@@ -98,6 +98,10 @@ pub enum Command {
     Log(Log),
     /// Make derived state anew from the log.
     Rebuild,
+    /// Processes of the cluster engine; their ports belong into a private network.
+    #[cfg(feature = "cluster")]
+    #[command(subcommand)]
+    Cluster(Cluster),
     /// Measure.
     #[command(subcommand)]
     Bench(Bench),
@@ -204,6 +208,24 @@ pub enum Segment {
     Count { name: String },
     /// Who is in, a profile a line.
     Members { name: String },
+    /// All members of a segment or a condition as of now, as they stand in the tables: an object a line, or CSV.
+    Export {
+        /// The name of a segment, or a condition as text.
+        segment: String,
+        /// A trait to stand beside each id; may be given several times.
+        #[arg(long, value_name = "TRAIT")]
+        with: Vec<String>,
+        /// Write CSV.
+        #[arg(long)]
+        csv: bool,
+    },
+    /// How many were in at the end of each day on which somebody entered or left.
+    History {
+        name: String,
+        /// So many such days.
+        #[arg(long, default_value_t = 90)]
+        days: u32,
+    },
     /// Why a person is in, or is not.
     Explain { name: String, identifier: String },
     /// Count a condition without making it a segment.
@@ -300,8 +322,66 @@ pub enum Log {
     Verify,
 }
 
+#[cfg(feature = "cluster")]
+#[derive(Debug, Subcommand)]
+pub enum Cluster {
+    /// Take queries, and give their parts to executors.
+    Scheduler {
+        /// Where to listen.
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:50050")]
+        listen: std::net::SocketAddr,
+        /// The name or address by which executors reach it, if not the one it listens at.
+        #[arg(long)]
+        host: Option<String>,
+        /// `/readyz` answers 200 when so many executors are there.
+        #[arg(long, default_value_t = 1)]
+        executors_min: usize,
+    },
+    /// Work for a scheduler. It reads the object store of [lake] itself.
+    Executor {
+        /// Where the scheduler is.
+        #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50050")]
+        scheduler: String,
+        /// The address to listen at.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+        listen: std::net::IpAddr,
+        /// The name or address by which the others reach it, if not the one it listens at.
+        #[arg(long)]
+        host: Option<String>,
+        /// The ports for rows and for orders.
+        #[arg(long, value_delimiter = ',', num_args = 2, default_values_t = [50051, 50052])]
+        ports: Vec<u16>,
+        /// Threads that work, if not one for each core.
+        #[arg(long)]
+        threads: Option<usize>,
+        /// Memory of all of them.
+        #[arg(long, default_value_t = 2048)]
+        memory_mib: u64,
+        /// Where it puts what others fetch and what does not fit into memory, if not the folder `executor` in the data
+        /// folder. It is personal data as the tables are.
+        #[arg(long, value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Bench {
+    /// The eight audiences by executors of a cluster, beside the embedded engine; then with one of them killed.
+    #[cfg(feature = "cluster")]
+    Cluster {
+        #[arg(long, default_value_t = 20_000)]
+        users: u64,
+        #[arg(long, default_value_t = 400_000)]
+        events: u64,
+        #[arg(long, default_value_t = 2)]
+        executors: u16,
+        /// Where the tables are put, such as s3://bucket/folder; else a folder of this machine.
+        #[arg(long)]
+        url: Option<url::Url>,
+        /// Of the object store, as in [lake] options: NAME=VALUE.
+        #[arg(long)]
+        option: Vec<String>,
+    },
     /// Durable ingest over HTTP, beside a server that only reads and writes.
     Ingest {
         /// Seconds for each of the four runs.

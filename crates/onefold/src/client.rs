@@ -8,6 +8,7 @@ use axum::{
     body::Body,
     http::{Method, Request, StatusCode, header},
 };
+use futures_util::{StreamExt as _, TryStreamExt};
 use http_body_util::BodyExt as _;
 use onefold_server::App;
 use serde::{Deserialize, Serialize};
@@ -104,21 +105,58 @@ impl Client {
         if status.is_success() {
             return Ok(Answer { body });
         }
-        let error: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
-        let cause = match text("message") {
-            message if message.is_empty() => {
-                format!("the server answered {status}: {}", String::from_utf8_lossy(&body))
-            }
-            message => message,
+        Err(refused(status, &body))
+    }
+
+    /// Posts JSON, and hands the answer over part by part as it comes.
+    pub async fn stream(
+        &self,
+        path: &str,
+        accept: &str,
+        body: &Value,
+        on: &mut dyn FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let broken = |error: String| {
+            Failure::new(
+                format!("the answer broke off: {error}"),
+                "what came is not all; look into the server's log, and ask again",
+            )
         };
-        Err(Failure::new(cause, text("cure")))
+        let mut parts = match &self.way {
+            Way::Server { http, url } => {
+                let request = http.post(format!("{url}{path}")).bearer_auth(&self.token).header(header::ACCEPT, accept);
+                let request = request.header("onefold-workspace", &self.workspace).json(body);
+                let answer = request.send().await.map_err(|error| unanswered(&error))?;
+                if !answer.status().is_success() {
+                    let status = answer.status();
+                    return Err(refused(status, &answer.bytes().await.map_err(|error| unanswered(&error))?));
+                }
+                answer.bytes_stream().map_err(|error| error.to_string()).boxed()
+            }
+            Way::Here { router, .. } => {
+                let request = Request::post(path)
+                    .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+                    .header("onefold-workspace", &self.workspace)
+                    .header(header::CONTENT_TYPE, "application/json")
+                    .header(header::ACCEPT, accept)
+                    .body(Body::from(body.to_string()))
+                    .map_err(|error| unanswered(&error))?;
+                let answer = router.clone().oneshot(request).await.map_err(|error| unanswered(&error))?;
+                let status = answer.status();
+                if !status.is_success() {
+                    let body = answer.into_body().collect().await.map_err(|error| unanswered(&error))?;
+                    return Err(refused(status, &body.to_bytes()));
+                }
+                TryStreamExt::map_err(answer.into_body().into_data_stream(), |error| error.to_string()).boxed()
+            }
+        };
+        while let Some(part) = parts.next().await {
+            on(&part.map_err(broken)?)?;
+        }
+        Ok(())
     }
 
     async fn raw(&self, method: Method, path: &str, body: Vec<u8>) -> Result<(StatusCode, Vec<u8>), Failure> {
-        let failed = |error: String| {
-            Failure::new(format!("the server did not answer: {error}"), "look whether it still runs, and into its log")
-        };
         match &self.way {
             Way::Server { http, url } => {
                 let answer = http
@@ -129,9 +167,9 @@ impl Client {
                     .body(body)
                     .send()
                     .await
-                    .map_err(|error| failed(error.to_string()))?;
+                    .map_err(|error| unanswered(&error))?;
                 let status = answer.status();
-                let body = answer.bytes().await.map_err(|error| failed(error.to_string()))?;
+                let body = answer.bytes().await.map_err(|error| unanswered(&error))?;
                 Ok((status, body.to_vec()))
             }
             Way::Here { router, .. } => {
@@ -142,10 +180,10 @@ impl Client {
                     .header("onefold-workspace", &self.workspace)
                     .header(header::CONTENT_TYPE, "application/json")
                     .body(Body::from(body))
-                    .map_err(|error| failed(error.to_string()))?;
-                let answer = router.clone().oneshot(request).await.map_err(|error| failed(error.to_string()))?;
+                    .map_err(|error| unanswered(&error))?;
+                let answer = router.clone().oneshot(request).await.map_err(|error| unanswered(&error))?;
                 let status = answer.status();
-                let body = answer.into_body().collect().await.map_err(|error| failed(error.to_string()))?;
+                let body = answer.into_body().collect().await.map_err(|error| unanswered(&error))?;
                 Ok((status, body.to_bytes().to_vec()))
             }
         }
@@ -168,6 +206,21 @@ impl Client {
         }
         Ok(())
     }
+}
+
+fn unanswered(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(format!("the server did not answer: {error}"), "look whether it still runs, and into its log")
+}
+
+/// What an error of the API says.
+fn refused(status: StatusCode, body: &[u8]) -> Failure {
+    let error: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
+    let cause = match text("message") {
+        message if message.is_empty() => format!("the server answered {status}: {}", String::from_utf8_lossy(body)),
+        message => message,
+    };
+    Failure::new(cause, text("cure"))
 }
 
 /// A path segment of a URL.

@@ -45,7 +45,12 @@ pub fn print(common: &Common, value: &Value) -> Result<(), Failure> {
 
 /// Prints text as it is.
 pub fn raw(text: &str) -> Result<(), Failure> {
-    ignore_closed_pipe(std::io::stdout().lock().write_all(text.as_bytes()))
+    bytes(text.as_bytes())
+}
+
+/// Prints bytes as they are.
+pub fn bytes(part: &[u8]) -> Result<(), Failure> {
+    ignore_closed_pipe(std::io::stdout().lock().write_all(part))
 }
 
 /// `onefold … | head` is no failure.

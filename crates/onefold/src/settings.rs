@@ -25,6 +25,7 @@ pub struct Settings {
     pub pipeline: Pipeline,
     pub audience: Audience,
     pub lake: Lake,
+    pub engine: Engine,
     pub delivery: Delivery,
     pub egress: Egress,
     pub telemetry: Telemetry,
@@ -117,6 +118,20 @@ pub struct Lake {
     pub query_seconds_max: u64,
     pub query_bytes_max: usize,
     pub query_rows_max: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    pub kind: EngineKind,
+    pub scheduler: String,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    Embedded,
+    Ballista,
 }
 
 #[derive(Debug, Clone, Deserialize)]

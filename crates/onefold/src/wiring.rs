@@ -23,7 +23,7 @@ use url::Url;
 
 use crate::{
     Failure,
-    settings::{self, Settings, Store},
+    settings::{self, EngineKind, Settings, Store},
 };
 
 /// What was put together.
@@ -69,11 +69,25 @@ pub fn start(settings: &Settings) -> Result<Started, Failure> {
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let lake = Arc::new(DeltaLake::open(lake_settings(settings)?, clock.clone()).map_err(lake_failure)?);
-    let engine = Arc::new(Engine::new(lake.clone()));
+    let engine = Arc::new(engine(settings, lake.clone())?);
     let lake = LakeComponents { engine: engine.clone(), lake };
     let components = Components { log, store, clock, rng: Arc::new(SystemRng), lake };
     let app = App::start(components, app_settings(settings, token));
     app.map(|app| Started { app, engine }).map_err(|error| Failure::new(error.message, error.cure))
+}
+
+/// What answers SQL.
+fn engine(settings: &Settings, lake: Arc<DeltaLake>) -> Result<Engine, Failure> {
+    match settings.engine.kind {
+        EngineKind::Embedded => Ok(Engine::new(lake)),
+        #[cfg(feature = "cluster")]
+        EngineKind::Ballista => Ok(Engine::on_cluster(lake, settings.engine.scheduler.clone())),
+        #[cfg(not(feature = "cluster"))]
+        EngineKind::Ballista => Err(Failure::new(
+            "this onefold was built without the cluster engine",
+            "build it with `--features cluster`, or set [engine] kind to \"embedded\"",
+        )),
+    }
 }
 
 fn state_failure(error: onefold_state::Error) -> Failure {
@@ -81,7 +95,7 @@ fn state_failure(error: onefold_state::Error) -> Failure {
 }
 
 /// Where the tables are: in the data folder, if nothing else is said.
-fn lake_settings(settings: &Settings) -> Result<onefold_lake_delta::Settings, Failure> {
+pub fn lake_settings(settings: &Settings) -> Result<onefold_lake_delta::Settings, Failure> {
     let own = &settings.lake;
     let url = if own.url.is_empty() {
         let folder = std::path::absolute(settings.data.join("lake"))?;

@@ -26,7 +26,7 @@ pub use crate::{changes::Change, prepare::Event};
 const VERSION: u8 = 1;
 
 /// Offsets for which changes are kept. A copy that is older is made anew.
-const KEPT_OFFSETS: u64 = 10_000_000;
+pub const KEPT_OFFSETS: u64 = 10_000_000;
 
 /// Log that is read at a time.
 const READ_BYTES: usize = 8 << 20;

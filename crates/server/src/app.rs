@@ -119,7 +119,8 @@ impl App {
             ingest,
             registry: Arc::new(Registry::standard()),
             egress: Arc::new(egress),
-            audiences: Keeper::new(log.clone(), store.clone(), settings.audience_bytes_max),
+            audiences: Keeper::new(log.clone(), store.clone(), settings.audience_bytes_max)
+                .with_tables(onefold_audience::Tables::new(lake.engine.clone(), settings.lake.of_whole_tables())),
             tables: Tables::new(lake, log.clone(), store.clone()),
             pipelines: RwLock::new(vec![]),
             deliveries: Mutex::new(None),

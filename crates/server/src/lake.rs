@@ -35,6 +35,16 @@ pub struct LakeSettings {
     pub budget: Budget,
 }
 
+/// Reading a whole table may take so long: who waits for it has asked something new.
+const WHOLE_TABLE: Duration = Duration::from_secs(15 * 60);
+
+impl LakeSettings {
+    /// What may be taken to read all of a table by this process itself.
+    pub(crate) fn of_whole_tables(&self) -> Budget {
+        Budget { time: WHOLE_TABLE, rows_max: usize::MAX, ..self.budget }
+    }
+}
+
 /// After a start the tables are looked at after this time.
 const SOON: Duration = Duration::from_secs(1);
 

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use onefold_audience::Keeper;
+use onefold_audience::{Keeper, Tables};
 use onefold_lake::{Lake as _, Settings, Step, Writer, segments};
 use onefold_lake_delta::{DeltaLake, Engine};
 use onefold_model::{
@@ -54,7 +54,7 @@ fn node(person: usize, node: usize) -> String {
 struct Answering {
     world: World,
     lake: Arc<DeltaLake>,
-    engine: Engine,
+    engine: Arc<Engine>,
     index: Keeper,
     _folder: TempDir,
 }
@@ -75,7 +75,13 @@ impl Answering {
         let folder = TempDir::new().expect("a folder");
         let lake = in_folder(folder.path());
         let index = Keeper::new(world.log.clone(), world.store.clone(), 1 << 30);
-        Answering { engine: Engine::new(lake.clone()), world, lake, index, _folder: folder }
+        Answering { engine: Arc::new(Engine::new(lake.clone())), world, lake, index, _folder: folder }
+    }
+
+    /// An index with nothing in it, which reads the tables.
+    fn of_tables(&self) -> Keeper {
+        let keeper = Keeper::new(self.world.log.clone(), self.world.store.clone(), 1 << 30);
+        keeper.with_tables(Tables::new(self.engine.clone(), BUDGET))
     }
 
     /// Sends what happened before `now` and was not sent yet; notes in `people` what is known of them then.
@@ -104,9 +110,9 @@ impl Answering {
         live.into_iter().filter(|(n, _)| *n == number).map(|(_, id)| id).collect()
     }
 
-    fn by_index(&self, conditions: &[Condition]) -> (Timestamp, Vec<BTreeSet<ProfileId>>) {
+    fn by(&self, index: &Keeper, conditions: &[Condition]) -> (Timestamp, Vec<BTreeSet<ProfileId>>) {
         let (access, definitions) = (self.world.access(), self.world.definitions());
-        let asked = self.index.ask(&access, &definitions, conditions, &[], |asked| {
+        let asked = index.ask(&access, &definitions, conditions, &[], |asked| {
             let ids = |set: &onefold_audience::Set| set.iter().map(|number| asked.index.id(number)).collect();
             (asked.as_of, asked.sets.iter().map(ids).collect())
         });
@@ -165,16 +171,21 @@ proptest! {
         }
 
         answering.live_until(first, &mut people, &mut unsent);
-        answering.by_index(&conditions);
+        answering.by(&answering.index, &conditions);
         answering.world.merge("u0", "u1");
         answering.world.run();
         answering.write();
+        // Of tables that are up to date, that lag, and that lag behind what the index has already.
+        let (widened, lagging, current) = (answering.of_tables(), answering.of_tables(), answering.of_tables());
+        answering.by(&widened, &conditions[..conditions.len() / 2]);
         answering.world.unmerge("u0", Some("u1"));
         answering.live_until(then, &mut people, &mut unsent);
+        answering.by(&widened, &conditions);
+        answering.by(&lagging, &conditions);
         let now = answering.write();
 
-        let (as_of, by_index) = answering.by_index(&conditions);
-        prop_assert_eq!(as_of, now);
+        let indexes = [("log", &answering.index), ("widened", &widened), ("lagging", &lagging), ("current", &current)];
+        let by_index = indexes.map(|(name, index)| (name, answering.by(index, &conditions)));
         let known = Known::default();
         let ids: Vec<ProfileId> = (0..people.len()).map(|number| answering.world.find(&node(number, 0)).unwrap()).collect();
         for (number, condition) in conditions.iter().enumerate() {
@@ -182,7 +193,10 @@ proptest! {
             let expect: BTreeSet<ProfileId> = ids.iter().zip(&people).filter_map(holds).collect();
             let words = text::print(condition);
             prop_assert_eq!(&answering.by_live(&format!("c{number}")), &expect, "live: {}", words);
-            prop_assert_eq!(&by_index[number], &expect, "by the index: {}", words);
+            for (name, (as_of, found)) in &by_index {
+                prop_assert_eq!(*as_of, now);
+                prop_assert_eq!(&found[number], &expect, "by the index, {}: {}", name, words);
+            }
             let expect: BTreeSet<String> = expect.iter().map(ToString::to_string).collect();
             prop_assert_eq!(&answering.by_sql(condition, now), &expect, "by SQL: {}", words);
         }

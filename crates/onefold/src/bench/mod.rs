@@ -1,6 +1,8 @@
 //! `onefold bench`: figures that others can measure again, on their machine.
 
 mod append;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod import;
 mod ingest;
 mod live;
@@ -26,17 +28,30 @@ pub async fn run(common: &Common, bench: cli::Bench) -> Result<(), Failure> {
             let now = onefold_model::Timestamp::parse(&now)
                 .ok_or_else(|| Failure::new(format!("{now:?} is no time"), "write it as 2026-01-01T00:00:00Z"))?;
             let settings = segments::Settings { users, events, load, now, peers };
-            tokio::task::spawn_blocking(move || segments::run(&settings))
-                .await
-                .map_err(|error| Failure::new(error.to_string(), ""))??
+            apart(move || segments::run(&settings)).await?
         }
-        cli::Bench::Pipeline { events, profiles } => {
-            tokio::task::spawn_blocking(move || pipeline::run(events, profiles))
-                .await
-                .map_err(|error| Failure::new(error.to_string(), ""))??
+        cli::Bench::Pipeline { events, profiles } => apart(move || pipeline::run(events, profiles)).await?,
+        #[cfg(feature = "cluster")]
+        cli::Bench::Cluster { users, events, executors, url, option: given } => {
+            let option = |text: String| {
+                let (name, value) = text.split_once('=').ok_or_else(|| {
+                    Failure::new(format!("{text:?} is no option"), "write it as aws_endpoint=http://127.0.0.1:9000")
+                })?;
+                Ok((name.to_owned(), value.to_owned()))
+            };
+            let options = given.into_iter().map(option).collect::<Result<Vec<_>, Failure>>()?;
+            // 2026-01-01: as of an instant that the shop knows, every run counts the same.
+            let now = onefold_model::Timestamp(1_767_225_600_000);
+            let settings = cluster::Settings { users, events, executors, url, options, now };
+            apart(move || cluster::run(&settings)).await?
         }
     };
     output::print(common, &figures)
+}
+
+/// Runs what blocks on a thread of its own.
+async fn apart<T: Send + 'static>(what: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(what).await.map_err(|error| Failure::new(error.to_string(), ""))?
 }
 
 /// A server on a temporary folder, and the way to its API.

@@ -16,6 +16,7 @@ use std::{
 };
 
 use onefold_audience::{AskError, Keeper};
+use onefold_lake_delta::Engine;
 use onefold_log::{EventLog, SqliteLog, SqliteLogSettings};
 use onefold_model::{
     Clock, Timestamp, WorkspaceId,
@@ -30,6 +31,7 @@ use onefold_pipeline::{
 };
 use onefold_state::{SqliteSettings, SqliteStore, StateStore, schema};
 use serde_json::{Value, json};
+use url::Url;
 
 use super::{
     append::Appender,
@@ -65,50 +67,73 @@ pub struct Settings {
     pub peers: PathBuf,
 }
 
+/// A shop that has gone through the log and the whole pipeline.
+pub struct Shop {
+    pub log: Arc<dyn EventLog>,
+    pub store: Arc<dyn StateStore>,
+    pub access: Access,
+    pub definitions: Workspace,
+    users: u64,
+    events: u64,
+    applied_s: f64,
+}
+
+/// Makes a shop's files in a folder of this one.
+pub fn made(folder: &Path, users: u64, events: u64, now: Timestamp) -> Result<PathBuf, Failure> {
+    let made = folder.join("shop");
+    std::fs::create_dir(&made)?;
+    shop::make(&made, users, events, now.0).map_err(|error| Failure::new(error.to_string(), ""))?;
+    Ok(made)
+}
+
+impl Shop {
+    /// Takes the shop of the files in `data`, and keeps what becomes of it in `folder`; with the worker that goes on.
+    pub fn open(folder: &Path, data: &Path, now: Timestamp) -> Result<(Shop, Worker), Failure> {
+        let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string(), "");
+        let log = SqliteLog::open(&folder.join("log.db"), SqliteLogSettings::default()).map_err(|e| failed(&e))?;
+        let log: Arc<dyn EventLog> = Arc::new(log);
+        let store = SqliteStore::open(folder.join("state.db"), schema::ALL, SqliteSettings::default());
+        let store: Arc<dyn StateStore> = Arc::new(store.map_err(|e| failed(&e))?);
+        let (users, events) = fill(&*log, data, now)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let mut worker = Worker::open(log.clone(), store.clone(), clock, 0, onefold_pipeline::Settings::default())
+            .map_err(|e| failed(&e))?;
+        let began = Instant::now();
+        // No tick: engine time is that of the data.
+        let end = log.end(0).map_err(|e| failed(&e))?;
+        while worker.applied(None).next_offset < end {
+            worker.step().map_err(|e| failed(&e))?;
+        }
+        let applied_s = began.elapsed().as_secs_f64();
+        let workspace = WorkspaceId(1);
+        let access = Access { caller: Caller::Operator, workspace, purpose: Purpose::administration(), at: now };
+        let reader = store.reader();
+        let definitions = Workspace::load(&mut *reader.map_err(|e| failed(&e))?, workspace).map_err(|e| failed(&e))?;
+        Ok((Shop { log, store, access, definitions, users, events, applied_s }, worker))
+    }
+}
+
 /// Runs it.
 pub fn run(settings: &Settings) -> Result<Value, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string(), "");
     let folder = tempfile::tempdir()?;
     let data = match &settings.load {
         Some(data) => data.clone(),
-        None => {
-            let made = folder.path().join("shop");
-            std::fs::create_dir(&made)?;
-            shop::make(&made, settings.users, settings.events, settings.now.0).map_err(|e| failed(&e))?;
-            made
-        }
+        None => made(folder.path(), settings.users, settings.events, settings.now)?,
     };
-    let log: Arc<dyn EventLog> =
-        Arc::new(SqliteLog::open(&folder.path().join("log.db"), SqliteLogSettings::default()).map_err(|e| failed(&e))?);
-    let store: Arc<dyn StateStore> = Arc::new(
-        SqliteStore::open(folder.path().join("state.db"), schema::ALL, SqliteSettings::default())
-            .map_err(|e| failed(&e))?,
-    );
-    let (users, events) = fill(&*log, &data, settings.now)?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let mut worker = Worker::open(log.clone(), store.clone(), clock, 0, onefold_pipeline::Settings::default())
-        .map_err(|e| failed(&e))?;
-    let began = Instant::now();
-    // No tick: engine time is that of the data.
-    let end = log.end(0).map_err(|e| failed(&e))?;
-    while worker.applied(None).next_offset < end {
-        worker.step().map_err(|e| failed(&e))?;
-    }
-    let applied_s = began.elapsed().as_secs_f64();
-
-    let keeper = Keeper::new(log.clone(), store.clone(), INDEX_BYTES_MAX);
-    let access = Access {
-        caller: Caller::Operator,
-        workspace: WorkspaceId(1),
-        purpose: Purpose::administration(),
-        at: settings.now,
-    };
-    let definitions =
-        Workspace::load(&mut *store.reader().map_err(|e| failed(&e))?, WorkspaceId(1)).map_err(|e| failed(&e))?;
+    let (shop, mut worker) = Shop::open(folder.path(), &data, settings.now)?;
+    let Shop { log, store, access, definitions, users, events, applied_s } = &shop;
+    let lake = folder.path().join("lake");
+    std::fs::create_dir(&lake)?;
+    let url = Url::from_directory_path(&lake).map_err(|()| Failure::new("the folder is no URL", ""))?;
+    let tables = sql::Tables::write(&shop, url, vec![])?;
+    let engine = Arc::new(Engine::new(tables.lake.clone()));
+    let keeper = Keeper::new(log.clone(), store.clone(), INDEX_BYTES_MAX)
+        .with_tables(onefold_audience::Tables::new(engine.clone(), sql::BUDGET));
     let ask = |texts: &[String]| -> Result<Vec<usize>, Failure> {
         let conditions: Result<Vec<_>, _> = texts.iter().map(|condition| text::parse(condition)).collect();
         let conditions = conditions.map_err(|e| failed(&e))?;
-        let counts = keeper.ask(&access, &definitions, &conditions, &[], |asked| {
+        let counts = keeper.ask(access, definitions, &conditions, &[], |asked| {
             asked.sets.iter().map(onefold_audience::Set::len).collect()
         });
         counts.map_err(|error: AskError| failed(&error))
@@ -122,11 +147,11 @@ pub fn run(settings: &Settings) -> Result<Value, Failure> {
     let peers = ["duckdb", "clickhouse"].map(|name| peer(settings, &data, name, name));
     let [duckdb, clickhouse] = peers;
     let peers = [duckdb?, clickhouse?];
-    let lake = sql::run(settings, &log, &store, &access, &definitions, &folder.path().join("lake"))?;
+    let lake = sql::run(settings, &shop, &tables, &engine, &lake)?;
 
     let stop = AtomicBool::new(false);
     let took = std::thread::scope(|scope| {
-        scope.spawn(|| arrive(&*log, users, settings.now, &stop));
+        scope.spawn(|| arrive(&**log, *users, settings.now, &stop));
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 if worker.step().ok() != Some(Step::Worked) {
@@ -137,7 +162,7 @@ pub fn run(settings: &Settings) -> Result<Value, Failure> {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 // What fails is asked again by the question.
-                let _ = keeper.follow(&access, &definitions);
+                let _ = keeper.follow(access, definitions);
                 std::thread::sleep(Duration::from_millis(100));
             }
         });
@@ -172,7 +197,7 @@ pub fn run(settings: &Settings) -> Result<Value, Failure> {
         "onefold_median_ms": round(median(took)),
         "min_speedup_native": speedups.into_iter().min_by(f64::total_cmp).map(round),
         "first_ask_s": round(first_s),
-        "applied_events_per_s": (events as f64 / applied_s).round(),
+        "applied_events_per_s": (*events as f64 / applied_s).round(),
         "index_mib": index_mib,
         "lake": lake,
     }))

@@ -1,5 +1,7 @@
 //! The commands: each says what it wants of the API and prints the answer.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod import;
 
 use std::path::Path;
@@ -21,7 +23,11 @@ use crate::{
 /// Carries out a command line.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     let mut settings = Settings::read(&cli.common)?;
-    telemetry(&settings, matches!(cli.command, Command::Serve { .. }));
+    telemetry(&settings, is_server(&cli.command));
+    #[cfg(feature = "cluster")]
+    if let Command::Cluster(command) = cli.command {
+        return cluster::run(&settings, command);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async move {
         match cli.command {
@@ -44,6 +50,15 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             }
         }
     })
+}
+
+fn is_server(command: &Command) -> bool {
+    match command {
+        Command::Serve { .. } => true,
+        #[cfg(feature = "cluster")]
+        Command::Cluster(_) => true,
+        _ => false,
+    }
 }
 
 fn telemetry(settings: &Settings, server: bool) {
@@ -111,6 +126,8 @@ async fn with_client(common: &Common, client: &Client, command: Command) -> Resu
         }
         Command::Rebuild => print(client.send(Method::POST, "/api/v1/rebuild", &json!({})).await?),
         Command::Serve { .. } | Command::Demo { .. } | Command::Bench(_) => Ok(()),
+        #[cfg(feature = "cluster")]
+        Command::Cluster(_) => Ok(()),
     }
 }
 
@@ -194,6 +211,14 @@ async fn segments(common: &Common, client: &Client, command: cli::Segment) -> Re
         cli::Segment::List => client.get("/api/v1/segments").await?,
         cli::Segment::Count { name } => client.get(&format!("/api/v1/segments/{}/count", segment(&name))).await?,
         cli::Segment::Members { name } => return members(common, client, &name).await,
+        cli::Segment::Export { segment, with, csv } => {
+            let accept = if csv { "text/csv" } else { "application/x-ndjson" };
+            let body = json!({ "segment": segment, "traits": with });
+            return client.stream("/api/v1/segments/export", accept, &body, &mut output::bytes).await;
+        }
+        cli::Segment::History { name, days } => {
+            client.get(&format!("/api/v1/segments/{}/history?days={days}", segment(&name))).await?
+        }
         cli::Segment::Explain { name, identifier } => {
             let path = format!("/api/v1/segments/{}/explain?identifier={}", segment(&name), segment(&identifier));
             client.get(&path).await?

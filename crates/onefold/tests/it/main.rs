@@ -4,6 +4,8 @@
 
 mod api;
 mod cli;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod faults;
 mod licences;
 mod sdk;

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Folder, Server, http, root};
 
-fn shop(folder: &Folder, server: &Server) {
+/// Two people, and two orders.
+pub fn shop(folder: &Folder, server: &Server) {
     let key = folder.json(&["source", "add", "web"])["write_key"].as_str().unwrap().to_owned();
     let send = |call: &str, body: Value| {
         let answer = http().post(format!("{}/v1/{call}", server.url)).basic_auth(&key, Some("")).json(&body).send();
@@ -67,6 +68,41 @@ fn a_command_and_the_api_say_the_same_in_every_form() {
     let refused = folder.output(&["sql", "SELECT 1 FROM evnts"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said.contains("line 1, column 15") && said.contains("events"), "{said}");
+}
+
+/// All at once, as a stream, of a segment or of a condition; and how its size went.
+#[test]
+fn members_are_exported_and_a_segment_has_a_history() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    shop(&folder, &server);
+    folder.json(&["segment", "set", "--name", "buyers", "--text", "count(\"Order\") >= 1"]);
+    let id = |user: &str| folder.json(&["profile", "show", user])["id"].as_str().unwrap().to_owned();
+    let (u1, u2) = (id("u1"), id("u2"));
+
+    let lines = folder.run(&["segment", "export", "buyers", "--with", "plan", "--with", "a \"b\""]);
+    let mut members: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    members.sort_by_key(|member| member["plan"].as_str().unwrap().to_owned());
+    let member = |id: &str, plan: &str| json!({ "id": id, "plan": plan, "a \"b\"": null });
+    assert_eq!(members, [member(&u2, "free"), member(&u1, "pro")]);
+    let csv = folder.run(&["segment", "export", "trait plan = \"pro\"", "--with", "plan", "--csv"]);
+    assert_eq!(csv, format!("id,plan\n{u1},pro\n"));
+    assert_eq!(folder.run(&["segment", "export", "nobody", "--csv"]), "id\n");
+    let refused = folder.output(&["segment", "export", "trait plan is"]);
+    assert!(!refused.status.success());
+
+    let history = folder.json(&["segment", "history", "buyers"]);
+    let days = history.as_array().unwrap();
+    assert_eq!(days.len(), 1);
+    assert_eq!((&days[0]["entered"], &days[0]["left"], &days[0]["size"]), (&json!(2), &json!(0), &json!(2)));
+    assert_eq!(days[0]["day"].as_str().unwrap().len(), "2026-01-01".len());
+    let refused = folder.output(&["segment", "history", "byers"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("segment list"));
+
+    // Without a server the command answers the same.
+    drop(server);
+    assert_eq!(folder.json(&["segment", "history", "buyers"]), history);
+    assert_eq!(folder.run(&["segment", "export", "buyers"]).lines().count(), 2);
 }
 
 /// What the index has no memory for is asked of the tables, and what these do not have of the log.

@@ -74,6 +74,12 @@ impl Folder {
         self.command(args).output().unwrap()
     }
 
+    /// Starts a command that does not end by itself.
+    #[cfg(feature = "cluster")]
+    pub fn start(&self, args: &[&str]) -> Child {
+        self.command(args).stderr(Stdio::null()).spawn().unwrap()
+    }
+
     /// Starts a server on the folder, on a free port, and waits until it answers.
     pub fn serve(&self) -> Server {
         self.serve_by(self.command(&["serve", "--listen", "127.0.0.1:0"]))

@@ -8,6 +8,7 @@ pub mod deadletters;
 pub mod destinations;
 pub mod docs;
 pub mod events;
+pub mod export;
 pub mod import;
 pub mod log;
 pub mod objects;
@@ -79,6 +80,8 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(segments::explain))
         .routes(routes!(preview::preview))
         .routes(routes!(segments::overlap))
+        .routes(routes!(export::export))
+        .routes(routes!(export::history))
         .routes(routes!(computed::list, computed::set))
         .routes(routes!(computed::remove))
         .routes(routes!(objects::types, objects::set_type))

@@ -36,7 +36,7 @@ pub struct Count {
     pub as_of: String,
 }
 
-fn known(definitions: &Workspace, name: &str) -> Result<(), ApiError> {
+pub(super) fn known(definitions: &Workspace, name: &str) -> Result<(), ApiError> {
     match definitions.segments.contains_key(name) {
         true => Ok(()),
         false => Err(ApiError::not_found("segment", name, "list them with `onefold segment list`")),

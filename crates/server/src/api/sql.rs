@@ -129,24 +129,24 @@ impl From<QueryError> for ApiError {
     }
 }
 
-type Parts = stream::BoxStream<'static, Result<Bytes, ApiError>>;
+pub(super) type Parts = stream::BoxStream<'static, Result<Bytes, ApiError>>;
 
-fn streamed(of: &'static str, parts: Parts) -> Response {
+pub(super) fn streamed(of: &'static str, parts: Parts) -> Response {
     let body = Body::from_stream(parts.map_err(|error| std::io::Error::other(error.message)));
     ([(header::CONTENT_TYPE, of)], body).into_response()
 }
 
 /// The parts, the first of them waited for, so that an error in it is answered as one; `empty` where there are none.
-async fn or_if_none(mut parts: Parts, empty: Bytes) -> Result<Parts, ApiError> {
+pub(super) async fn or_if_none(mut parts: Parts, empty: Bytes) -> Result<Parts, ApiError> {
     let first = parts.next().await.transpose()?.unwrap_or(empty);
     Ok(stream::iter([Ok(first)]).chain(parts).boxed())
 }
 
-fn unprintable(error: impl ToString) -> ApiError {
+pub(super) fn unprintable(error: impl ToString) -> ApiError {
     ApiError::internal(format!("the answer cannot be written: {}", error.to_string()))
 }
 
-fn csv(batch: &RecordBatch, header: bool) -> Result<Bytes, ApiError> {
+pub(super) fn csv(batch: &RecordBatch, header: bool) -> Result<Bytes, ApiError> {
     let mut out = vec![];
     let mut writer = arrow_csv::WriterBuilder::new().with_header(header).build(&mut out);
     writer.write(batch).map_err(unprintable)?;
