@@ -1,7 +1,7 @@
 # The commands of the README. Everything is set up by these targets; each may be run on a fresh machine.
 
 SHELL := /bin/bash
-.PHONY: demo serve test setup check sdk bench fuzz clean
+.PHONY: demo serve test setup check sdk bench cluster-demo fuzz clean
 
 BIN := target/release/onefold
 
@@ -36,6 +36,12 @@ sdk: setup
 ## Benchmarks; see bench/README.md.
 bench: $(BIN)
 	bench/run.sh
+
+## SQL by two executors over a store that speaks S3, beside the embedded engine, and with one of them killed. Builds the cluster
+## engine as well, which takes as long again.
+cluster-demo: setup
+	cargo build --release --locked -p onefold --features cluster
+	bench/cluster.sh
 
 ## Fuzz every decoder for a while: make fuzz SECONDS=60.
 fuzz:

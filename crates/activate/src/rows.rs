@@ -74,10 +74,10 @@ pub(crate) fn outbox_row(delivery: &Delivery, next_ms: i64) -> Row {
     row
 }
 
-/// The receipt for an outbox row. `attempts` counts the hand-offs, the last included.
+/// The receipt for an outbox row, without a sequence yet. `attempts` counts the hand-offs, the last included.
 pub(crate) fn receipt(row: &[Value], status: &str, attempts: u32, at: Timestamp, detail: &str) -> Row {
     let mut receipt: Row = row[..=outbox::PROFILE].to_vec();
-    receipt.extend([status.into(), attempts.into(), at.0.into(), kept_text(detail).into()]);
+    receipt.extend([status.into(), attempts.into(), at.0.into(), kept_text(detail).into(), Value::Null]);
     receipt
 }
 

@@ -137,7 +137,12 @@ impl Engine {
 
     /// Waits for its turn to answer, until an instant at most.
     pub(crate) async fn turn(&self, until: Instant) -> Result<OwnedSemaphorePermit, QueryError> {
-        match tokio::time::timeout_at(until, self.turns.clone().acquire_owned()).await {
+        let turn = {
+            // Whoever asks may be on no runtime.
+            let _runtime = self.runtime().enter();
+            tokio::time::timeout_at(until, self.turns.clone().acquire_owned())
+        };
+        match turn.await {
             Ok(Ok(turn)) => Ok(turn),
             _ => Err(QueryError::Busy),
         }
@@ -299,12 +304,13 @@ pub fn said(error: &DataFusionError, budget: Budget, planning: bool) -> QueryErr
 }
 
 /// What can be asked for by name.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 9] = [
     "events",
     "profiles",
     "identifiers",
     "segment_members",
     "consents",
+    "deliveries",
     "profiles_history",
     "identifiers_history",
     "segment_members_history",

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use arrow_schema::DataType;
 use datafusion::{
     common::{Column, DFSchema, ScalarValue, config::ConfigOptions, tree_node::Transformed},
     error::Result,
     logical_expr::{Expr, Operator, binary_expr, expr_rewriter::FunctionRewrite, lit, when},
 };
-use onefold_lake::{Promoted, Table, columns};
+use onefold_lake::{Promoted, Table, amounts, columns, functions};
 use onefold_model::{Value, segment::Test};
 use serde_json::value::RawValue;
 
 /// Turns `properties->>'total'` into the column that it was promoted to, for the rows that have it, and
-/// `amount(value_at(properties, 'total'))` likewise, and a test of such a value where its text alone decides. Of each table:
-/// what it has columns for, and for how many of these every row has them.
+/// `amount(value_at(properties, 'total'))` likewise, and a test of such a value where the columns decide it, or leave little to decide.
+/// Of each table: what it has columns for, and for how many of these every row has them.
 #[derive(Debug)]
 pub struct ReadPromoted(pub BTreeMap<Table, (Promoted, usize)>);
 
@@ -56,7 +57,12 @@ fn asked(expr: &Expr) -> Option<(&Column, &str, Instead)> {
         }
         ("passes", [value, test]) => {
             let (json, name) = value_at(value)?;
-            Some((json, name, by_text(&serde_json::from_str(text_of(test)?).ok()?)?))
+            let test = serde_json::from_str(text_of(test)?).ok()?;
+            if let Some(decided) = by_text(&test) {
+                return Some((json, name, decided));
+            }
+            let (narrowed, opened) = (by_columns(test)?, expr.clone());
+            Some((json, name, Box::new(move |text, number| narrowed(text, number).and(opened.clone()))))
         }
         _ => None,
     }
@@ -91,6 +97,10 @@ fn by_text(test: &Test) -> Option<Instead> {
         Test::Exists(true) => return Some(Box::new(|text, _| text.is_not_null())),
         Test::Exists(false) => return Some(Box::new(|text, _| text.is_null())),
         Test::Equals(value) => vec![plain(value)?],
+        Test::NotEquals(value) => {
+            let other = lit(ScalarValue::Utf8View(Some(plain(value)?)));
+            return Some(Box::new(move |text, _| text.clone().is_not_null().and(text.not_eq(other.clone()))));
+        }
         Test::In(values) if values.len() <= FEW => values.iter().map(plain).collect::<Option<_>>()?,
         _ => return None,
     };
@@ -101,6 +111,50 @@ fn by_text(test: &Test) -> Option<Instead> {
         };
         wanted.iter().map(same).reduce(Expr::or).unwrap_or_else(|| lit(false))
     }))
+}
+
+/// What is so of the columns of every value that passes a test of numbers or truth values. Text may look like these, so the JSON
+/// is opened as well, of the few that are left. A number that is no amount has no column of its own.
+fn by_columns(test: Test) -> Option<Instead> {
+    let compared: fn(Expr, Expr) -> Expr = match &test {
+        Test::Equals(_) => Expr::eq,
+        Test::Less(_) => Expr::lt,
+        Test::AtMost(_) => Expr::lt_eq,
+        Test::Greater(_) => Expr::gt,
+        Test::AtLeast(_) => Expr::gt_eq,
+        Test::Between(least, most) => {
+            let (least, most) = (number(least)?, number(most)?);
+            return Some(Box::new(move |text, number| {
+                may_be(text, &number, number.clone().between(least.clone(), most.clone()))
+            }));
+        }
+        _ => return None,
+    };
+    match test {
+        Test::Equals(Value::Bool(flag)) => {
+            let wanted = lit(ScalarValue::Utf8View(Some(flag.to_string())));
+            Some(Box::new(move |text, _| compared(text, wanted.clone())))
+        }
+        Test::Equals(of) | Test::Less(of) | Test::AtMost(of) | Test::Greater(of) | Test::AtLeast(of) => {
+            let of = number(&of)?;
+            Some(Box::new(move |text, number| may_be(text, &number, compared(number.clone(), of.clone()))))
+        }
+        _ => None,
+    }
+}
+
+/// That there is a value, whose amount is such if it has one.
+fn may_be(text: Expr, number: &Expr, such: Expr) -> Expr {
+    text.is_not_null().and(number.clone().is_null().or(such))
+}
+
+/// A number as the column of amounts has it.
+fn number(value: &Value) -> Option<Expr> {
+    let Value::Number(number) = value else { return None };
+    // One that is no amount itself is left to the JSON.
+    let units = functions::amount(&number.to_string())?;
+    let DataType::Decimal128(digits, places) = amounts() else { return None };
+    Some(lit(ScalarValue::Decimal128(Some(units), digits, places)))
 }
 
 impl FunctionRewrite for ReadPromoted {

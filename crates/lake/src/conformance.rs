@@ -68,7 +68,7 @@ fn write(lake: &dyn Lake, workspace: WorkspaceId, table: Table, from: u64, to: u
 }
 
 fn publish(lake: &dyn Lake, workspace: WorkspaceId, offset: u64) {
-    lake.publish(workspace, AsOf { offset, at: Timestamp(1) }).expect("it is published");
+    lake.publish(workspace, AsOf { offset, at: Timestamp(1), receipt: 0 }).expect("it is published");
 }
 
 /// What is seen of two columns of numbers.
@@ -104,7 +104,7 @@ fn rows_are_seen_once_published_and_not_before(lake: &dyn Lake) {
     assert_eq!(lake.offset(ONE, Table::Profiles).expect("an offset"), 10);
     assert!(versions(lake).is_empty());
     publish(lake, ONE, 10);
-    assert_eq!(lake.published(ONE), Some(AsOf { offset: 10, at: Timestamp(1) }));
+    assert_eq!(lake.published(ONE), Some(AsOf { offset: 10, at: Timestamp(1), receipt: 0 }));
     write(lake, ONE, Table::Profiles, 10, 20, profiles(20, &[(2, false, "{}")]));
     assert_eq!(versions(lake), BTreeSet::from([(1, 10)]));
     publish(lake, ONE, 20);

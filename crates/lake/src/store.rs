@@ -51,7 +51,7 @@ pub type Rows<'a> = &'a mut dyn Iterator<Item = Result<RecordBatch, Error>>;
 pub struct Write {
     /// Which table.
     pub table: Table,
-    /// The offset at which it must be.
+    /// The offset (of [`Table::Deliveries`] the sequence) at which it must be.
     pub from: u64,
     /// The offset at which it is afterwards.
     pub to: u64,
@@ -66,6 +66,8 @@ pub struct AsOf {
     pub offset: u64,
     /// The engine time that goes with it.
     pub at: Timestamp,
+    /// The sequence of the last receipt that is in them: deliveries do not follow from the log alone.
+    pub receipt: u64,
 }
 
 /// Tables on an object store.

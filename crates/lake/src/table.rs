@@ -17,6 +17,8 @@ pub enum Table {
     SegmentMembers,
     /// The consent ledger.
     Consents,
+    /// What became of what was to leave the house. Its offset is the sequence of the last receipt in it.
+    Deliveries,
 }
 
 /// What later rows of a table do to earlier ones.
@@ -44,7 +46,7 @@ fn time() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
-static SCHEMAS: LazyLock<[SchemaRef; 5]> = LazyLock::new(|| {
+static SCHEMAS: LazyLock<[SchemaRef; 6]> = LazyLock::new(|| {
     let events = vec![
         needed("day", DataType::Date32),
         needed("offset", NUMBER),
@@ -101,13 +103,25 @@ static SCHEMAS: LazyLock<[SchemaRef; 5]> = LazyLock::new(|| {
         needed("recorded", time()),
         needed("source", TEXT),
     ];
-    [events, profiles, identifiers, segment_members, consents].map(|fields| Arc::new(Schema::new(fields)))
+    let deliveries = vec![
+        needed("offset", NUMBER),
+        needed("destination", TEXT),
+        needed("key", TEXT),
+        needed("kind", TEXT),
+        needed("segment", TEXT),
+        needed("profile", NUMBER),
+        needed("status", TEXT),
+        needed("attempts", NUMBER),
+        needed("time", time()),
+        needed("detail", TEXT),
+    ];
+    [events, profiles, identifiers, segment_members, consents, deliveries].map(|fields| Arc::new(Schema::new(fields)))
 });
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 5] =
-        [Table::Events, Table::Profiles, Table::Identifiers, Table::SegmentMembers, Table::Consents];
+    pub const ALL: [Table; 6] =
+        [Table::Events, Table::Profiles, Table::Identifiers, Table::SegmentMembers, Table::Consents, Table::Deliveries];
 
     /// Its name: of its folder, and in SQL.
     pub fn name(self) -> &'static str {
@@ -117,6 +131,7 @@ impl Table {
             Table::Identifiers => "identifiers",
             Table::SegmentMembers => "segment_members",
             Table::Consents => "consents",
+            Table::Deliveries => "deliveries",
         }
     }
 
@@ -138,6 +153,7 @@ impl Table {
             Table::Identifiers => &["profile", "offset", "node"],
             Table::SegmentMembers => &["segment", "profile", "offset"],
             Table::Consents => &["node", "offset"],
+            Table::Deliveries => &["destination", "offset"],
         }
     }
 
@@ -149,6 +165,7 @@ impl Table {
             Table::Profiles => &["profile", "offset", "promoted"],
             Table::Identifiers | Table::SegmentMembers => &["profile", "offset"],
             Table::Consents => &["node", "offset"],
+            Table::Deliveries => &["offset", "profile", "time"],
         }
     }
 

@@ -13,9 +13,9 @@ use arrow_array::{
     builder::{BooleanBuilder, Int64Builder, StringBuilder},
 };
 use onefold_log::EventLog;
-use onefold_model::{ProfileId, access::Access};
+use onefold_model::{ProfileId, Timestamp, access::Access};
 use onefold_pipeline::{definitions::Workspace, feed, views};
-use onefold_state::{Reader, StateStore};
+use onefold_state::{Reader, Row, StateStore, Value, receipts};
 
 use crate::{
     AsOf, Error, Lake, Table, Write,
@@ -94,15 +94,29 @@ impl Writer {
             more |= to < next;
             self.write(access, Write { table, from, to, replace: false }, rows, to == next)?;
         }
-        more |= self.people(reader, access, definitions, AsOf { offset: next, at })?;
+        let (receipt, are_more) = self.deliveries(reader, access)?;
+        let as_of = AsOf { offset: next, at, receipt };
+        more |= are_more | self.people(reader, access, definitions, as_of)?;
         if more {
             return Ok(Step::More);
         }
-        let as_of = AsOf { offset: next, at };
-        if self.lake.published(workspace).is_none_or(|published| published.offset < next || published.at < at) {
+        let is_behind = |published: AsOf| published.offset < next || published.at < at || published.receipt < receipt;
+        if self.lake.published(workspace).is_none_or(is_behind) {
             self.lake.publish(workspace, as_of)?;
         }
         Ok(Step::UpToDate(as_of))
+    }
+
+    /// Writes what was delivered; the sequence of the last receipt in the table, and whether there are more.
+    fn deliveries(&self, reader: &mut dyn Reader, access: &Access) -> Result<(u64, bool), Error> {
+        let from = self.lake.offset(access.workspace, Table::Deliveries)?;
+        let limit = self.settings.offsets_max as usize;
+        let rows = receipts::after(reader, &Value::Int(access.workspace.0.into()), from as i64, limit)?;
+        let Some(last) = rows.last() else { return Ok((from, false)) };
+        let to = sequence(last)?;
+        let write = Write { table: Table::Deliveries, from, to, replace: false };
+        self.write(access, write, delivered(&rows)?, false)?;
+        Ok((to, rows.len() == limit))
     }
 
     /// Writes the people who changed; whether all were written, so that some may have changed meanwhile.
@@ -174,6 +188,33 @@ impl Writer {
         let rows = (rows.num_rows() > 0).then_some(Ok(rows));
         self.lake.write(access.workspace, write, &mut rows.into_iter())
     }
+}
+
+fn sequence(receipt: &Row) -> Result<u64, Error> {
+    Ok(receipt[12].as_int()? as u64)
+}
+
+fn delivered(receipts: &[Row]) -> Result<RecordBatch, Error> {
+    let (mut offset, mut profile, mut attempts) = (Int64Builder::new(), Int64Builder::new(), Int64Builder::new());
+    let mut texts: [StringBuilder; 6] = Default::default();
+    let mut time = times();
+    for row in receipts {
+        offset.append_value(sequence(row)? as i64);
+        // Destination, key, kind, segment, status, detail.
+        for (texts, place) in texts.iter_mut().zip([1, 4, 5, 6, 8, 11]) {
+            texts.append_value(row[place].as_text()?);
+        }
+        profile.append_value(row[7].as_int()?);
+        attempts.append_value(row[9].as_int()?);
+        time.append_value(micros(Timestamp(row[10].as_int()?)));
+    }
+    let [destination, key, kind, segment, status, detail] =
+        texts.each_mut().map(|texts| Arc::new(texts.finish()) as ArrayRef);
+    let [offset, profile, attempts] =
+        [offset, profile, attempts].map(|mut column| Arc::new(column.finish()) as ArrayRef);
+    let time: ArrayRef = Arc::new(time.finish());
+    let columns = vec![offset, destination, key, kind, segment, profile, status, attempts, time, detail];
+    Ok(RecordBatch::try_new(Table::Deliveries.schema().clone(), columns)?)
 }
 
 fn memberships(changes: &[feed::Change]) -> Result<RecordBatch, Error> {

@@ -79,7 +79,7 @@ pub enum Command {
     /// Events that were refused.
     #[command(subcommand)]
     Deadletter(Deadletter),
-    /// Ask the tables: events, profiles, identifiers, segment_members, consents.
+    /// Ask the tables: events, profiles, identifiers, segment_members, consents, deliveries.
     Sql {
         /// One SELECT in the dialect of PostgreSQL (`-`: from standard input).
         query: String,
@@ -349,7 +349,7 @@ pub enum Cluster {
         #[arg(long)]
         host: Option<String>,
         /// The ports for rows and for orders.
-        #[arg(long, value_delimiter = ',', num_args = 2, default_values_t = [50051, 50052])]
+        #[arg(long, value_delimiter = ',', default_value = "50051,50052")]
         ports: Vec<u16>,
         /// Threads that work, if not one for each core.
         #[arg(long)]

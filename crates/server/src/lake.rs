@@ -12,7 +12,7 @@ use onefold_lake::{Budget, Gate, Lake, QueryEngine, Step, Writer};
 use onefold_log::EventLog;
 use onefold_model::{WorkspaceId, access::Access};
 use onefold_pipeline::views;
-use onefold_state::StateStore;
+use onefold_state::{StateStore, Value, receipts};
 use parking_lot::Mutex;
 
 use crate::{ApiError, App};
@@ -112,8 +112,13 @@ impl App {
     /// Writes what is applied now and not in the tables yet. Blocks; `until` when at most.
     pub(crate) fn write_tables(&self, workspace: WorkspaceId, until: onefold_model::Timestamp) -> Result<(), ApiError> {
         let partition = workspace.partition(self.log.partitions());
-        let (wanted, _) = views::as_of(&mut *self.store.reader()?, partition)?;
-        let is_there = || self.tables.lake.published(workspace).is_some_and(|published| published.offset >= wanted);
+        let reader = &mut *self.store.reader()?;
+        let (wanted, _) = views::as_of(reader, partition)?;
+        let receipt = receipts::last(reader, &Value::Int(workspace.0.into()))? as u64;
+        let is_there = || {
+            let published = self.tables.lake.published(workspace);
+            published.is_some_and(|published| published.offset >= wanted && published.receipt >= receipt)
+        };
         let left_ms = |app: &App| u64::try_from(until.0 - app.clock.now().0).unwrap_or(0);
         for step in 1_usize.. {
             if is_there() {

@@ -14,6 +14,7 @@ mod migrate;
 mod plan;
 mod pool;
 mod postgres;
+pub mod receipts;
 pub mod schema;
 mod sql;
 mod sqlite;

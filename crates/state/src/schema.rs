@@ -300,7 +300,8 @@ pub static DESTINATION: Table = kept(
     &[],
 );
 
-/// What was delivered, skipped or given up, per destination. `status`: `delivered`, `skipped`, `dead`.
+/// What was delivered, skipped or given up, per destination. `status`: `delivered`, `skipped`, `dead`. `sequence` grows by one with
+/// every outcome in the workspace, so that who follows knows what is new; what an earlier build wrote has none.
 pub static RECEIPT: Table = kept(
     "receipt",
     4,
@@ -317,8 +318,12 @@ pub static RECEIPT: Table = kept(
         Column::int("attempts"),
         Column::int("at_ms"),
         Column::text("detail"),
+        Column::int("sequence").or_null(),
     ],
-    &[Index { name: "recent", columns: &["workspace", "destination", "at_ms"] }],
+    &[
+        Index { name: "recent", columns: &["workspace", "destination", "at_ms"] },
+        Index { name: "following", columns: &["workspace", "sequence"] },
+    ],
 );
 
 /// Deliveries given up, with their payload, until they are replayed or dropped.

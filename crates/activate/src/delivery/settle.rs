@@ -191,11 +191,17 @@ fn permits<'d>(
     Ok(profiles.into_iter().zip(permits).collect())
 }
 
-fn write(txn: &mut dyn Txn, done: &[Row], receipts: Vec<Row>, dead: Vec<Row>) -> Result<(), Error> {
+fn write(txn: &mut dyn Txn, done: &[Row], mut receipts: Vec<Row>, dead: Vec<Row>) -> Result<(), Error> {
     if !done.is_empty() {
         txn.delete(&schema::OUTBOX, done)?;
     }
-    if !receipts.is_empty() {
+    if let Some(first) = receipts.first() {
+        // A transaction has the store for itself, so nobody else gives the same numbers.
+        let mut sequence = onefold_state::receipts::last(txn, &first[0])?;
+        for receipt in &mut receipts {
+            sequence += 1;
+            *receipt.last_mut().expect("a receipt has a place for it") = sequence.into();
+        }
         txn.put(&schema::RECEIPT, receipts)?;
     }
     if !dead.is_empty() {

@@ -110,6 +110,7 @@ fn promoted_columns_and_json_say_the_same_whatever_the_type() {
     for offsets_max in [20, 60, 60] {
         for n in 0..60 {
             let value = match (n + offsets_max) % 5 {
+                0 if n > 50 => json!({ "size": 1e20, "late": 1e-12 }),
                 0 => json!({ "size": n }),
                 1 => json!({ "size": format!("{n}") }),
                 2 => json!({ "size": { "cm": n } }),
@@ -144,6 +145,15 @@ fn promoted_columns_and_json_say_the_same_whatever_the_type() {
                 r#"{"in":["red","7"]}"#,
                 r#"{"in":["red","blue"]}"#,
                 r#"{"not_equals":"red"}"#,
+                r#"{"not_equals":"5"}"#,
+                r#"{"equals":true}"#,
+                r#"{"equals":5.0}"#,
+                r#"{"less":7}"#,
+                r#"{"at_most":5}"#,
+                r#"{"greater":50.5}"#,
+                r#"{"at_least":"5"}"#,
+                r#"{"between":[3,20]}"#,
+                r#"{"between":[-1e27,1e27]}"#,
                 r#"{"exists":true}"#,
                 r#"{"exists":false}"#,
             ];

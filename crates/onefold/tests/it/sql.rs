@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Folder, Server, http, root};
+use crate::support::{Folder, Server, http, pause, root};
 
 /// Two people, and two orders.
 pub fn shop(folder: &Folder, server: &Server) {
@@ -103,6 +103,28 @@ fn members_are_exported_and_a_segment_has_a_history() {
     drop(server);
     assert_eq!(folder.json(&["segment", "history", "buyers"]), history);
     assert_eq!(folder.run(&["segment", "export", "buyers"]).lines().count(), 2);
+}
+
+/// What was delivered is a table too, though it does not follow from the log.
+#[test]
+fn deliveries_can_be_asked() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    shop(&folder, &server);
+    folder.json(&["segment", "set", "--name", "buyers", "--text", "count(\"Order\") >= 1"]);
+    assert_eq!(folder.json(&["sql", "SELECT * FROM deliveries"])["rows"], json!([]));
+    let config =
+        json!({ "location": "house", "format": "csv", "mode": "audience", "interval_s": 1, "purpose": "marketing" });
+    let file = json!({ "name": "house", "kind": "file", "segments": ["buyers"], "config": config });
+    let file = folder.file("file.json", &file.to_string());
+    folder.json(&["destination", "set", file.to_str().unwrap()]);
+    folder.json(&["destination", "sync", "house"]);
+    // Nobody agreed to marketing, so nothing left, and that is said.
+    let sql = "SELECT destination, kind, segment, status, count(DISTINCT profile) AS people \
+               FROM deliveries JOIN profiles USING (profile) GROUP BY 1, 2, 3, 4";
+    while folder.json(&["sql", sql])["rows"] != json!([["house", "enter", "buyers", "skipped", 2]]) {
+        pause();
+    }
 }
 
 /// What the index has no memory for is asked of the tables, and what these do not have of the log.

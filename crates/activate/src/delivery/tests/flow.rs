@@ -16,6 +16,11 @@ async fn what_waits_is_delivered_and_receipted() {
             handle.shutdown().await;
             assert_eq!((house.count(&schema::OUTBOX, "out"), house.count(&schema::RECEIPT, "out")), (0, 2_500));
             assert_eq!(house.receipts("out")[7], "7 delivered 1 ok");
+            let reader = &mut *store.reader().unwrap();
+            let following = onefold_state::receipts::after(reader, &Value::Int(1), 0, usize::MAX).unwrap();
+            let sequences: Vec<i64> = following.iter().map(|row| row[12].as_int().unwrap()).collect();
+            assert_eq!(sequences, (1..=2_500).collect::<Vec<_>>(), "who follows sees each once, in order");
+            assert_eq!(onefold_state::receipts::last(reader, &Value::Int(1)).unwrap(), 2_500);
             house.write(|txn| txn.delete_prefix(&schema::RECEIPT, &[]).map(drop));
         }
     }
