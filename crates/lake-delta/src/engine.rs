@@ -261,6 +261,10 @@ pub fn said(error: &DataFusionError, budget: Budget, planning: bool) -> QueryErr
     let place = place(error);
     let wrong = |message: String, cure: &str| QueryError::Wrong { message, place, cure: cure.to_owned() };
     let root = error.find_root();
+    #[cfg(feature = "cluster")]
+    if let Some(said) = crate::cluster::said(root, budget) {
+        return said;
+    }
     match root {
         DataFusionError::ResourcesExhausted(_) => QueryError::Memory(budget.memory_bytes),
         DataFusionError::SQL(parser, _) => {

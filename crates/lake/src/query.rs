@@ -74,7 +74,7 @@ impl QueryError {
             }
             QueryError::Busy => "ask again when some of them have ended".to_owned(),
             QueryError::Empty => "the first are written seconds after the first events; ask again".to_owned(),
-            QueryError::Engine(_) => "look at the object store named in [lake] url, then ask again".to_owned(),
+            QueryError::Engine(_) => "look whether the object store named in [lake] url, and the scheduler in [engine], can be reached, then ask again".to_owned(),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! Neither a scheduler nor an executor asks who sends a plan: their ports belong into a private network.
 
 mod codec;
+mod errors;
 mod nodes;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use datafusion::{
 };
 use datafusion_proto::protobuf::LogicalPlanNode;
 
+pub(crate) use errors::said;
 pub use nodes::{Executor, execute, schedule};
 
 use crate::{DeltaLake, Engine, scan::Scan};
