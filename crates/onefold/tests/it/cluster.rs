@@ -71,7 +71,7 @@ fn a_server_asks_its_scheduler() {
     let wrong = said("SELECT usr_id FROM events");
     assert!(wrong.contains("line 1, column 8") && wrong.contains("user_id"), "{wrong}");
     let wrong = said("SELECT event::bigint FROM events");
-    assert!(wrong.contains("Cannot cast") && wrong.contains("try_cast"), "{wrong}");
+    assert!(wrong.contains("Cannot cast") && wrong.contains("ry_cast"), "{wrong}");
 
     drop(scheduler);
     let gone = said("SELECT count(*) FROM events");
