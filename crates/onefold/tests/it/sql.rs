@@ -96,6 +96,14 @@ fn members_are_exported_and_a_segment_has_a_history() {
     assert_eq!(days.len(), 1);
     assert_eq!((&days[0]["entered"], &days[0]["left"], &days[0]["size"]), (&json!(2), &json!(0), &json!(2)));
     assert_eq!(days[0]["day"].as_str().unwrap().len(), "2026-01-01".len());
+    // Days are the workspace's: these two are never on the same one.
+    let day_in = |zone: &str| {
+        let settings = folder.file("settings.json", &json!({ "time_zone": zone }).to_string());
+        folder.json(&["settings", "set", settings.to_str().unwrap()]);
+        folder.json(&["segment", "history", "buyers"])[0]["day"].as_str().unwrap().to_owned()
+    };
+    assert!(day_in("Pacific/Niue") < day_in("Pacific/Kiritimati"));
+    let history = folder.json(&["segment", "history", "buyers"]);
     let refused = folder.output(&["segment", "history", "byers"]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("segment list"));
 
