@@ -1,0 +1,152 @@
+//! Links a CSV file with a guessed or a given model, and prints figures against a column of truth where there is one.
+//!
+//! `link_file FILE [--model MODEL] [--join BITS] [--seed SEED] [--pairs] [--save MODEL] [--ignore COLUMN]`
+
+use std::{collections::HashMap, fs::File};
+
+use onefold_link::{Linker, Model, Table};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let value = |name: &str| arguments.iter().position(|a| a == name).and_then(|i| arguments.get(i + 1));
+    let has = |name: &str| arguments.iter().any(|a| a == name);
+    let clock = Clock::start();
+    let table = Table::read_csv(File::open(&arguments[0])?)?;
+    clock.lap("read");
+    table.notes().iter().for_each(|note| println!("note: {note}"));
+    let mut model = match value("--model") {
+        Some(path) => Model::from_toml(&std::fs::read_to_string(path)?)?,
+        None => Model::guess(&table)?,
+    };
+    if let Some(column) = value("--ignore") {
+        model.comparisons.retain(|c| c.column != *column);
+        model.rules.retain(|r| r.on.iter().all(|p| !p.columns().contains(&column.as_str())));
+    }
+    if let Some(join) = value("--join") {
+        model.thresholds.join = join.parse()?;
+    }
+    let quiet = |step| clock.lap(&format!("… {step:?}"));
+    let linker = Linker::new(&table, &model, &quiet)?;
+    let seed = value("--seed").map_or(Ok(1), |seed| seed.parse())?;
+    let weights = model.weights.clone().unwrap_or_else(|| linker.train(seed, &quiet));
+    clock.lap("trained");
+    let linked = linker.link(&weights, &quiet);
+    clock.lap("linked");
+    drop(linker);
+    model.weights = Some(weights);
+    if let Some(path) = value("--save") {
+        std::fs::write(path, model.to_toml())?;
+    }
+    if has("--weights") {
+        println!("{}", model.to_toml());
+    }
+    for (rule, counts) in model.rules.iter().zip(&linked.rules) {
+        println!("{:9} pairs, {:9} new, {:5} crowded keys ({} records): {rule}", counts.pairs, counts.new_pairs, counts.crowded_keys, counts.crowded_records);
+    }
+    println!("compared {}, kept {}, components cut {}", linked.histogram.iter().sum::<u64>(), linked.pairs.len(), linked.components_cut);
+    if let Some(truth) = truth(&table) {
+        let same = |a: u32, b: u32| truth[a as usize] == truth[b as usize];
+        let true_pairs = pairs_within(&truth);
+        let held = linked.pairs.iter().filter(|p| same(p.a, p.b)).count();
+        println!("true pairs {true_pairs}, of which kept {:.5}", held as f64 / true_pairs as f64);
+        for threshold in [0.0, 1.0, 2.0, 4.0, 7.0, 10.0] {
+            let found: Vec<_> = linked.pairs.iter().filter(|p| f64::from(p.score) > threshold).collect();
+            let right = found.iter().filter(|p| same(p.a, p.b)).count();
+            print!("pairs > {threshold:4}: ");
+            figures(right, found.len(), true_pairs);
+        }
+        let found = pairs_within(&linked.clusters);
+        let both: Vec<(u32, u32)> = linked.clusters.iter().copied().zip(truth.iter().copied()).collect();
+        let right = pairs_within(&both);
+        print!("clusters:     ");
+        figures(right, found, true_pairs);
+        if has("--pairs") {
+            show_errors(&table, &linked, &truth);
+        }
+    }
+    println!("peak memory {} MiB", peak_memory_mib());
+    Ok(())
+}
+
+fn figures(right: usize, found: usize, truth: usize) {
+    let (p, r) = (right as f64 / found.max(1) as f64, right as f64 / truth.max(1) as f64);
+    println!("precision {p:.5} recall {r:.5} F1 {:.5} false {} missed {}", 2.0 * p * r / (p + r), found - right, truth - right);
+}
+
+/// The person of each row: the column `person_id`, or the middle of febrl's ids.
+fn truth(table: &Table) -> Option<Vec<u32>> {
+    let mut numbers = HashMap::new();
+    let mut number = |text: String| {
+        let next = numbers.len() as u32;
+        *numbers.entry(text).or_insert(next)
+    };
+    if let Some(column) = table.column("person_id") {
+        return Some(column.codes.iter().map(|code| number(column.values.text(*code).into_owned())).collect());
+    }
+    (0..table.len())
+        .map(|row| {
+            let id = String::from_utf8_lossy(table.id(row)).into_owned();
+            let middle = id.strip_prefix("rec-")?.split('-').next()?.to_owned();
+            Some(number(middle))
+        })
+        .collect()
+}
+
+fn pairs_within<T: std::hash::Hash + Eq>(labels: &[T]) -> usize {
+    let mut counts: HashMap<&T, usize> = HashMap::new();
+    labels.iter().for_each(|label| *counts.entry(label).or_default() += 1);
+    counts.values().map(|n| n * (n - 1) / 2).sum()
+}
+
+/// Some clusters that are wrong, with all records of the people in them.
+fn show_errors(table: &Table, linked: &onefold_link::Linked, truth: &[u32]) {
+    let line = |row: usize| -> String {
+        let cells: Vec<_> = table.columns().iter().map(|c| c.values.text(c.codes[row]).into_owned()).collect();
+        format!("{} {}", String::from_utf8_lossy(table.id(row)), cells.join(","))
+    };
+    let mut by_person: HashMap<u32, Vec<usize>> = HashMap::new();
+    truth.iter().enumerate().for_each(|(row, person)| by_person.entry(*person).or_default().push(row));
+    let mut by_cluster: HashMap<u32, Vec<usize>> = HashMap::new();
+    linked.clusters.iter().enumerate().for_each(|(row, c)| by_cluster.entry(*c).or_default().push(row));
+    let mut shown = 0;
+    println!("== false: clusters of several people");
+    for row in 0..table.len() {
+        let rows = &by_cluster[&linked.clusters[row]];
+        if rows[0] == row && rows.iter().any(|r| truth[*r] != truth[row]) {
+            rows.iter().for_each(|r| println!("  {:6} {}", truth[*r], line(*r)));
+            println!();
+            shown += 1;
+            if shown > 40 { break; }
+        }
+    }
+    println!("== missed: people in several clusters");
+    shown = 0;
+    for row in 0..table.len() {
+        let rows = &by_person[&truth[row]];
+        if rows[0] == row && rows.iter().any(|r| linked.clusters[*r] != linked.clusters[row]) {
+            rows.iter().for_each(|r| println!("  {:6} {}", linked.clusters[*r], line(*r)));
+            println!();
+            shown += 1;
+            if shown > 60 { break; }
+        }
+    }
+}
+
+struct Clock(std::time::Instant);
+
+impl Clock {
+    #[expect(clippy::disallowed_methods, reason = "a program that measures")]
+    fn start() -> Clock {
+        Clock(std::time::Instant::now())
+    }
+
+    fn lap(&self, what: &str) {
+        println!("{:7.3} s {what}", self.0.elapsed().as_secs_f64());
+    }
+}
+
+fn peak_memory_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
+}
