@@ -26,7 +26,7 @@ impl Scores {
         let mut scores = vec![0.0; count * count];
         for j in 0..count {
             for i in 0..j {
-                let score = score(i, j).clamp(SCORE_MIN, SCORE_MAX);
+                let e=|n:&str,d:f64|std::env::var(n).map_or(d,|v|v.parse().unwrap());let score = score(i, j).clamp(e("SMIN",SCORE_MIN),e("SMAX", SCORE_MAX));
                 scores[i * count + j] = score;
                 scores[j * count + i] = score;
             }

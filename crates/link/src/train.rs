@@ -14,7 +14,7 @@ use crate::{
     dictionary::{MISSING, mix},
     model::{Kind, Model, Shared},
     records::{Frequencies, Records},
-    weights::{ALL, CLASSES, Class, Probabilities, Tied, Weights, log_sum, tied},
+    weights::{ALL, CLASSES, Class, LEARNED, Probabilities, Tied, Weights, log_sum, tied},
 };
 
 /// Pairs drawn at random.
@@ -59,7 +59,7 @@ pub fn train(model: &Model, records: &Records, frequencies: &Frequencies, blocks
 fn change(a: &Weights, b: &Weights) -> f64 {
     let of = |weights: &Weights| -> Vec<f64> {
         let fields = weights.comparison.iter().flat_map(|of| of.same.iter().chain(&of.household).chain(&of.moved));
-        weights.classes[..4].iter().chain(fields).copied().collect()
+        weights.classes[..LEARNED].iter().chain(fields).copied().collect()
     };
     of(a).iter().zip(of(b)).map(|(a, b)| (a - b).abs() / (a.max(b) + 1e-4)).fold(0.0, f64::max)
 }
@@ -178,7 +178,7 @@ fn neighbours(model: &Model, records: &Records, frequencies: &Frequencies) -> f6
 
 /// Where learning starts: the usual levels, and `pairs` of one person per pair of records.
 fn start(model: &Model, weights: &mut Weights, pairs: f64) {
-    weights.classes = [0.4 * pairs, 0.1 * pairs, 0.3 * pairs, 0.05 * pairs, 1e-12, 1.0];
+    weights.classes = [0.4 * pairs, 0.1 * pairs, 0.3 * pairs, 0.05 * pairs, 0.005 * pairs, 1e-12, 1.0];
     for (comparison, of) in model.comparisons.iter().zip(&mut weights.comparison) {
         let usual: Vec<f64> = levels(comparison.kind).iter().map(|level| level.usual).collect();
         let mixed = |share: f64| -> Vec<f64> {
@@ -207,6 +207,7 @@ fn start(model: &Model, weights: &mut Weights, pairs: f64) {
     if !model.comparisons.iter().any(|comparison| comparison.shared == Shared::Person) {
         weights.classes[Class::Household as usize] = 0.0;
         weights.classes[Class::HouseholdMoved as usize] = 0.0;
+        weights.classes[Class::Namesake as usize] = 0.0;
     }
 }
 
@@ -283,14 +284,14 @@ fn maximise(
     neighbours: f64,
     frequencies: &Frequencies,
 ) {
-    for class in &ALL[..4] {
+    for class in &ALL[..LEARNED] {
         let class = *class as usize;
         if weights.classes[class] > 0.0 {
             // At least a pair: what was not seen may be met yet.
             weights.classes[class] = (expected.classes[class] + 0.5) / pairs;
         }
     }
-    let known: f64 = weights.classes[..4].iter().sum();
+    let known: f64 = weights.classes[..LEARNED].iter().sum();
     weights.classes[Class::Area as usize] = (neighbours - known).max(1e-12);
     weights.classes[Class::Random as usize] = 1.0 - known - weights.classes[Class::Area as usize];
     for (i, comparison) in model.comparisons.iter().enumerate() {
@@ -308,7 +309,7 @@ fn maximise(
         // Values repeat between records of one person too; chance makes the rest.
         let equal = usize::from(EXACT) - 1;
         let repeats = frequencies.repeats(i).clamp(FLOOR, 1.0 - FLOOR);
-        let explained: f64 = ALL[..4]
+        let explained: f64 = ALL[..LEARNED]
             .iter()
             .map(|class| weights.classes[*class as usize] * weights.comparison[i].of(tied(comparison, *class))[equal])
             .sum();

@@ -3,11 +3,11 @@
 //! Fellegi and Sunter's weight of a level is the logarithm of how much more often it is met among pairs of one person
 //! than among pairs of two, with each field taken as independent of the others. In people's data they are not: all parts of
 //! an address change together, and those who live together share all of them, the surname, and at times a telephone and an e-mail
-//! address. So pairs are of six [classes](Class), within each of which the fields are taken as independent: a latent class
+//! address. So pairs are of seven [classes](Class), within each of which the fields are taken as independent: a latent class
 //! model (Winkler, Methods for Record Linkage and Bayesian Networks, 2002; Larsen and Rubin, JASA 96, 2001) in which most
 //! parameters are tied, so that it is learned without labels and stays what its names say.
 //!
-//! A score is the log, base 2, of the odds of the two classes of one person against the four of two.
+//! A score is the log, base 2, of the odds of the two classes of one person against the five of two.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,17 +29,28 @@ pub enum Class {
     Household = 2,
     /// Two of one household, whose addresses differ.
     HouseholdMoved = 3,
+    /// Two of one household who have one given name, as father and son.
+    Namesake = 4,
     /// Two who live in one area.
-    Area = 4,
+    Area = 5,
     /// Any two.
-    Random = 5,
+    Random = 6,
 }
 
 /// How many classes there are.
-pub const CLASSES: usize = 6;
+pub const CLASSES: usize = 7;
+/// How many of them, from the first, are learned; the others follow.
+pub const LEARNED: usize = 5;
 /// All classes in their order.
-pub const ALL: [Class; CLASSES] =
-    [Class::Same, Class::SameMoved, Class::Household, Class::HouseholdMoved, Class::Area, Class::Random];
+pub const ALL: [Class; CLASSES] = [
+    Class::Same,
+    Class::SameMoved,
+    Class::Household,
+    Class::HouseholdMoved,
+    Class::Namesake,
+    Class::Area,
+    Class::Random,
+];
 
 /// Whose probabilities a comparison has in a class: which parameters are tied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,10 +74,14 @@ pub fn tied(comparison: &Comparison, class: Class) -> Tied {
         (Shared::Area, true, C::SameMoved | C::HouseholdMoved) => Tied::Moved,
         (Shared::Area, _, _) => Tied::Same,
         (_, _, C::Area) => Tied::Random,
-        (_, true, C::Same | C::Household) => Tied::Same,
+        (_, true, C::Same | C::Household | C::Namesake) => Tied::Same,
         (_, true, _) => Tied::Random,
         (_, false, C::Same | C::SameMoved) => Tied::Same,
         (Shared::Household, false, _) => Tied::Household,
+        (Shared::Person, false, C::Namesake) => match comparison.kind {
+            Kind::GivenName | Kind::Category => Tied::Same,
+            _ => Tied::Random,
+        },
         // Twins: the one thing of their own that people of one household have in common.
         (Shared::Person, false, _) if comparison.kind == Kind::Date => Tied::Household,
         (Shared::Person, false, _) => Tied::Random,
@@ -129,7 +144,7 @@ impl Weights {
         if self.comparison.len() != model.comparisons.len() {
             return error("there are not as many as comparisons".into());
         }
-        if !self.classes.iter().all(|p| (0.0..=1.0).contains(p)) || self.classes[0] <= 0.0 || self.classes[5] <= 0.0 {
+        if !self.classes.iter().all(|p| (0.0..=1.0).contains(p)) || self.classes[0] <= 0.0 || self.classes[CLASSES - 1] <= 0.0 {
             return error("the classes are no probabilities".into());
         }
         for (weights, comparison) in self.comparison.iter().zip(&model.comparisons) {
