@@ -4,6 +4,8 @@
 //! Record Linkage, JASA 64, 1969). Level 0 says nothing: a value is missing. Two records with the same word are alike
 //! to the model, but for how rare the values are in which they agree; so training counts words and not pairs.
 
+use smallvec::SmallVec;
+
 use crate::{
     dictionary::MISSING,
     distance::Scratch,
@@ -46,11 +48,11 @@ pub fn levels(kind: Kind) -> &'static [Level] {
         level("differs", 0.025),
     ];
     const DATE: &[Level] = &[
-        level("equal", 0.9),
+        level("equal", 0.92),
         level("one digit differs", 0.05),
         level("day and month mixed up", 0.01),
-        level("one part differs", 0.02),
-        level("differs", 0.02),
+        level("one part differs", 0.015),
+        level("differs", 0.005),
     ];
     const EMAIL: &[Level] = &[
         level("equal", 0.75),
@@ -100,10 +102,6 @@ impl Pattern {
         (self.0 >> (comparison * 4)) as u8 & 15
     }
 
-    /// The pattern with this level of a comparison.
-    pub fn with(self, comparison: usize, level: u8) -> Pattern {
-        Pattern(self.0 & !(15 << (comparison * 4)) | u64::from(level) << (comparison * 4))
-    }
 }
 
 /// Compares records of one model. One for each thread.
@@ -135,11 +133,46 @@ impl Comparer {
                 Some((_, surname)) if i == surname => UNKNOWN,
                 _ if x == MISSING || y == MISSING => UNKNOWN,
                 _ if x == y => EXACT,
-                _ => level_of(self.kinds[i], records.values(i), x, y, &mut self.scratch),
+                _ => match level_of(self.kinds[i], records.values(i), x, y, &mut self.scratch) {
+                    level @ (2 | 3) if self.kinds[i] == Kind::Email => self.beyond_name(records, i, level, a, b),
+                    level => level,
+                },
             };
             pattern.0 |= u64::from(level) << (i * 4);
         }
         pattern
+    }
+}
+
+impl Comparer {
+    /// What two e-mail addresses that are alike say beyond the names in them: any two who are called Ann Lee may be
+    /// `ann.lee` somewhere, and `annlee7` and `annlee4` are two of them.
+    fn beyond_name(&mut self, records: &Records, email: usize, level: u8, a: &[u32], b: &[u32]) -> u8 {
+        let Some((given, surname)) = self.names else { return level };
+        let split = |code: u32| -> (SmallVec<[u8; 32]>, SmallVec<[u8; 8]>) {
+            let text = records.values(email).texts.get(code);
+            let user = text.split(|byte| *byte == b'@').next().unwrap_or_default();
+            (
+                user.iter().copied().filter(|byte| byte.is_ascii_alphabetic()).collect(),
+                user.iter().copied().filter(u8::is_ascii_digit).collect(),
+            )
+        };
+        let ((letters, digits), (other_letters, other_digits)) = (split(a[email]), split(b[email]));
+        let is_name = |letters: &[u8], row: &[u32]| {
+            let (given, surname) =
+                (records.values(given).texts.get(row[given]), records.values(surname).texts.get(row[surname]));
+            let (g, s) = (&given[..given.len().min(1)], &surname[..surname.len().min(1)]);
+            let forms = [[given, surname], [surname, given], [g, surname], [surname, g], [given, s], [given, b""]];
+            forms.iter().any(|form| !form[0].is_empty() && form.concat() == letters)
+        };
+        if !is_name(&letters, a) || !is_name(&other_letters, b) {
+            return level;
+        }
+        match (digits == other_digits, digits.len()) {
+            (true, ..3) => UNKNOWN,
+            (true, _) => level,
+            (false, _) => 4,
+        }
     }
 }
 

@@ -178,7 +178,7 @@ fn neighbours(model: &Model, records: &Records, frequencies: &Frequencies) -> f6
 
 /// Where learning starts: the usual levels, and `pairs` of one person per pair of records.
 fn start(model: &Model, weights: &mut Weights, pairs: f64) {
-    weights.classes = [0.4 * pairs, 0.1 * pairs, 0.3 * pairs, 0.05 * pairs, 0.005 * pairs, 1e-12, 1.0];
+    weights.classes = [0.4 * pairs, 0.1 * pairs, 0.3 * pairs, 0.05 * pairs, 0.01 * pairs, 1e-12, 1.0];
     for (comparison, of) in model.comparisons.iter().zip(&mut weights.comparison) {
         let usual: Vec<f64> = levels(comparison.kind).iter().map(|level| level.usual).collect();
         let mixed = |share: f64| -> Vec<f64> {
