@@ -4,8 +4,8 @@
 use rustc_hash::FxHashMap;
 
 use crate::{
-    cluster::Scores,
-    compare::Comparer,
+    cluster::Evidence,
+    compare::{Comparer, UNKNOWN},
     components::cut,
     model::Thresholds,
     records::{Frequencies, Records},
@@ -70,8 +70,16 @@ impl Judge<'_> {
         if let [row] = rows {
             return found.push((*row, *row));
         }
-        let scores = Scores::of(rows.len(), |i, j| self.score(comparer, rows[i], rows[j]));
-        let clusters = scores.clusters(self.thresholds.join);
+        let width = self.records.width();
+        let evidence = Evidence::of(rows.len(), width, *self.scorer.prior(), |i, j, fields| {
+            let (a, b) = (self.records.row(rows[i] as usize), self.records.row(rows[j] as usize));
+            let pattern = comparer.pattern(self.records, a, b);
+            for (i, field) in fields.iter_mut().enumerate() {
+                let known = f64::from(u8::from(pattern.level(i) != UNKNOWN));
+                *field = (self.scorer.part(self.frequencies, pattern, a, b, i), known);
+            }
+        });
+        let clusters = evidence.clusters(self.thresholds.join);
         found.extend(clusters.iter().enumerate().map(|(i, first)| (rows[i], rows[*first])));
     }
 }

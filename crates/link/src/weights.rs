@@ -165,7 +165,7 @@ impl Weights {
 }
 
 /// A row of classes, padded to two vectors of the processor.
-type Lanes = [f64; 8];
+pub type Lanes = [f64; 8];
 
 /// Scores pairs by their patterns.
 #[derive(Debug, Clone)]

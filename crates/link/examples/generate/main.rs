@@ -8,7 +8,7 @@
 
 mod names;
 
-use std::io::Write;
+use std::{collections::HashSet, io::Write};
 
 use names::{COUNTRIES, Country, DateForm};
 
@@ -65,6 +65,7 @@ struct Person {
 
 struct World<'a> {
     random: Random,
+    taken: HashSet<String>,
     country: &'a Country,
     given: Vec<&'a str>,
     surname_starts: Vec<&'a str>,
@@ -89,6 +90,7 @@ fn main() -> std::io::Result<()> {
     }
     let mut world = World {
         random: Random(number("--seed", 1.0) as u64),
+        taken: HashSet::new(),
         country,
         given: words(country.given),
         surname_starts: words(country.surname_starts),
@@ -158,9 +160,8 @@ impl World<'_> {
 
     fn email(&mut self, given: &str, surname: &str, birth: usize) -> String {
         let ascii = |text: &str| -> String {
-            text.to_lowercase().chars().filter_map(|c| match c {
+            latin(&text.to_lowercase()).chars().filter_map(|c| match c {
                 'ü' => Some('u'), 'ö' | 'ó' => Some('o'), 'ä' | 'á' | 'ą' => Some('a'), 'é' | 'ę' => Some('e'), 'ł' => Some('l'),
-                'а'..='я' | 'ё' => Some(char::from(b'a' + (c as u32 % 26) as u8)),
                 c if c.is_ascii_alphanumeric() => Some(c),
                 _ => None,
             }).collect()
@@ -175,7 +176,11 @@ impl World<'_> {
             4 => format!("{given}{tail}{tail}"),
             _ => format!("{given}{surname}{tail}"),
         };
-        format!("{user}@{}", self.random.pick(&self.domains))
+        let mut email = format!("{user}@{}", self.random.pick(&self.domains));
+        while !self.taken.insert(email.clone()) {
+            email = format!("{user}{}@{}", self.digits(2), self.random.pick(&self.domains));
+        }
+        email
     }
 
     fn household(&mut self) -> Vec<Person> {
@@ -243,7 +248,6 @@ impl World<'_> {
             std::mem::swap(&mut month, &mut day);
         }
         let birth = match self.country.date {
-            DateForm::Compact => format!("{year:04}{month:02}{day:02}"),
             DateForm::Dotted => format!("{day:02}.{month:02}.{year:04}"),
             DateForm::Dashed => format!("{year:04}-{month:02}-{day:02}"),
             DateForm::MonthFirst => format!("{month:02}/{day:02}/{year:04}"),
@@ -289,4 +293,15 @@ impl World<'_> {
         }
         letters.into_iter().filter(|c| *c != ',').collect()
     }
+}
+
+/// Cyrillic letters in Latin ones, as a mail provider would have them.
+fn latin(text: &str) -> String {
+    const FROM: &str = "абвгдеёжзийклмнопрстуфхцчшщъыьэюя";
+    const TO: [&str; 33] = [
+        "a", "b", "v", "g", "d", "e", "e", "zh", "z", "i", "y", "k", "l", "m", "n", "o", "p", "r", "s", "t", "u", "f", "kh", "ts",
+        "ch", "sh", "sch", "", "y", "", "e", "yu", "ya",
+    ];
+    let one = |c: char| FROM.chars().position(|from| from == c).map_or(c.to_string(), |i| TO[i].to_owned());
+    text.chars().map(one).collect()
 }

@@ -21,7 +21,6 @@ pub struct Country {
 
 #[derive(Clone, Copy)]
 pub enum DateForm {
-    Compact,
     Dotted,
     Dashed,
     MonthFirst,
