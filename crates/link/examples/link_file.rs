@@ -60,6 +60,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let right = pairs_within(&both);
         print!("clusters:     ");
         figures(right, found, true_pairs);
+        if has("--calibration") {
+            for bin in -6..12 {
+                let of: Vec<_> = linked.pairs.iter().filter(|p| p.score.floor() as i32 == bin).collect();
+                let right = of.iter().filter(|p| same(p.a, p.b)).count();
+                let expected: f64 = of.iter().map(|p| 1.0 / (1.0 + (-f64::from(p.score)).exp2())).sum();
+                println!("calibration: {bin:3} bits: {:6} pairs, {right:6} true, {expected:8.0} expected", of.len());
+            }
+        }
         if has("--pairs") {
             show_errors(&table, &linked, &truth);
         }

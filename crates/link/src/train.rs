@@ -23,6 +23,8 @@ const RANDOM_PAIRS: usize = 300_000;
 const PAIRS: usize = 500_000;
 /// What is known beforehand weighs as much as this many pairs.
 const USUAL_PAIRS: f64 = 20.0;
+/// How much what is usual weighs against what is learned, where it must carry the person.
+const HELD: f64 = 1.0;
 const ROUNDS_MAX: usize = 40;
 /// Learning ends where no probability changes by more than this part of itself.
 const CHANGE_MIN: f64 = 1e-3;
@@ -294,6 +296,9 @@ fn maximise(
     let known: f64 = weights.classes[..LEARNED].iter().sum();
     weights.classes[Class::Area as usize] = (neighbours - known).max(1e-12);
     weights.classes[Class::Random as usize] = 1.0 - known - weights.classes[Class::Area as usize];
+    // As much as there are pairs of households to be mistaken.
+    let of_two: f64 = weights.classes[2..LEARNED].iter().sum();
+    let held = HELD * (of_two / (weights.classes[0] + weights.classes[1])).min(1.0);
     for (i, comparison) in model.comparisons.iter().enumerate() {
         let of = &mut weights.comparison[i];
         for whose in [Tied::Same, Tied::Moved, Tied::Household] {
@@ -304,7 +309,11 @@ fn maximise(
             let counts = &expected.levels[i][whose as usize][1..=usual.len()];
             let total: f64 = counts.iter().sum::<f64>() + USUAL_PAIRS;
             let learned = counts.iter().zip(usual).map(|(count, usual)| ((count + USUAL_PAIRS * usual) / total).max(FLOOR));
-            *of.of_mut(whose) = learned.collect();
+            let mut learned: Vec<f64> = learned.collect();
+            if whose == Tied::Same && comparison.shared == Shared::Person {
+                hold_last(&mut learned, usual, held);
+            }
+            *of.of_mut(whose) = learned;
         }
         // Values repeat between records of one person too; chance makes the rest.
         let equal = usize::from(EXACT) - 1;
@@ -315,4 +324,15 @@ fn maximise(
             .sum();
         weights.comparison[i].random[equal] = (repeats - explained).max(repeats * 0.02).max(FLOOR);
     }
+}
+
+/// Holds the last level, that the values differ, to what is usual. Where many values are missing or wrong, pairs of one
+/// household explain themselves as pairs of one person whose given names differ often, as well as by a household; people
+/// know better.
+fn hold_last(learned: &mut [f64], usual: &[f64], held: f64) {
+    let Some((last, others)) = learned.split_last_mut() else { return };
+    let kept = (*last + held * usual[others.len()]) / (1.0 + held);
+    let scale = (1.0 - kept) / (1.0 - *last).max(FLOOR);
+    others.iter_mut().for_each(|p| *p = (*p * scale).max(FLOOR));
+    *last = kept;
 }
