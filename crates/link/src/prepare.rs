@@ -130,9 +130,9 @@ fn date(value: &str, order: DateOrder) -> String {
         }
         [a, b, c] => match (month(a), month(b)) {
             (Some(month), _) => (number(c), Some(month), number(b)),
-            (_, Some(month)) if a.len() == 4 => (number(a), Some(month), number(c)),
+            (_, Some(month)) if a.len() >= 4 => (number(a), Some(month), number(c)),
             (_, Some(month)) => (number(c), Some(month), number(a)),
-            _ if a.len() == 4 => (number(a), number(b), number(c)),
+            _ if a.len() >= 4 => (number(a), number(b), number(c)),
             _ => match (number(a), number(b), order) {
                 (Some(day), Some(month), _) if day > 12 && month <= 12 => (number(c), Some(month), Some(day)),
                 (Some(month), Some(day), _) if day > 12 && month <= 12 => (number(c), Some(month), Some(day)),
@@ -143,7 +143,8 @@ fn date(value: &str, order: DateOrder) -> String {
         _ => (None, None, None),
     };
     match read {
-        (Some(year), Some(month), Some(day)) if year < 10_000 && month < 100 && day < 100 => {
+        // A digit too many is left to the comparison.
+        (Some(year), Some(month), Some(day)) if year < 100_000 && month < 1_000 && day < 1_000 => {
             // Birth dates are in the past more often than not; two digits up to 30 are of this century.
             let year = if year < 31 { year + 2000 } else if year < 100 { year + 1900 } else { year };
             format!("{year:04}{month:02}{day:02}")
