@@ -22,6 +22,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         model.comparisons.retain(|c| c.column != *column);
         model.rules.retain(|r| r.on.iter().all(|p| !p.columns().contains(&column.as_str())));
     }
+    for (i, _) in arguments.iter().enumerate().filter(|(_, a)| *a == "--without") {
+        let rule = arguments.get(i + 1).cloned().unwrap_or_default();
+        model.rules.retain(|r| r.to_string() != rule);
+    }
     if let Some(join) = value("--join") {
         model.thresholds.join = join.parse()?;
     }

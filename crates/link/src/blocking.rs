@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::{
     dictionary::{MISSING, mix},
-    model::{Model, Part, Rule},
+    model::{Model, Part, Rule, Shared},
     records::Records,
 };
 
@@ -40,6 +40,27 @@ impl Keys {
             Part::Either(a, b) => Key::Either(place(a), place(b)),
         };
         Keys(model.rules.iter().map(|rule: &Rule| rule.on.iter().map(key).collect()).collect())
+    }
+
+    /// The rows in an order that puts those of one household or person next to each other, as far as the rule that reads
+    /// most of what households share tells.
+    pub fn order(&self, model: &Model, records: &Records) -> Vec<u32> {
+        let shared = |rule: &Rule| {
+            let columns = rule.on.iter().flat_map(Part::columns).filter_map(|column| model.position(column));
+            columns.filter(|i| model.comparisons[*i].shared == Shared::Household).count()
+        };
+        let mut rules: Vec<usize> = (0..self.len()).collect();
+        rules.sort_by_key(|rule| std::cmp::Reverse(shared(&model.rules[*rule])));
+        let mut keyed: Vec<(u64, u32)> = (0..records.len())
+            .into_par_iter()
+            .with_min_len(4096)
+            .map(|row| {
+                let key = rules.iter().find_map(|rule| self.key(*rule, records, records.row(row)));
+                (key.unwrap_or(u64::MAX), row as u32)
+            })
+            .collect();
+        keyed.par_sort_unstable();
+        keyed.into_iter().map(|(_, row)| row).collect()
     }
 
     /// How many rules.
@@ -104,43 +125,100 @@ pub struct Blocks {
     pub counts: Vec<RuleCounts>,
 }
 
+/// The groups of one rule.
+struct Grouped {
+    of_row: Vec<u32>,
+    members: Vec<u32>,
+    ends: Vec<u32>,
+    counts: RuleCounts,
+}
+
+impl Grouped {
+    /// Groups are numbered by their first members, so that going through them goes through memory in order.
+    fn of(records: &Records, keys: &Keys, rule: usize, records_max: usize) -> Grouped {
+        const NO_KEY: u32 = u32::MAX;
+        let mask = (records.len() * 2).next_power_of_two() - 1;
+        // Open addressing: part of the key, and one more than the number of the key.
+        let mut slots = vec![(0u32, 0u32); mask + 1];
+        let (mut of_key, mut sizes): (Vec<u64>, Vec<u32>) = (Vec::new(), Vec::new());
+        let mut of_row: Vec<u32> = Vec::with_capacity(records.len());
+        for row in 0..records.len() {
+            let Some(key) = keys.key(rule, records, records.row(row)) else {
+                of_row.push(NO_KEY);
+                continue;
+            };
+            let (mut place, tag) = (key as usize & mask, (key >> 32) as u32);
+            let number = loop {
+                match slots[place] {
+                    (_, 0) => {
+                        of_key.push(key);
+                        sizes.push(0);
+                        slots[place] = (tag, of_key.len() as u32);
+                        break of_key.len() - 1;
+                    }
+                    (other, number) if other == tag && of_key[number as usize - 1] == key => break number as usize - 1,
+                    _ => place = (place + 1) & mask,
+                }
+            };
+            sizes[number] += 1;
+            of_row.push(number as u32);
+        }
+        let mut counts = RuleCounts { keyed: sizes.iter().map(|size| *size as usize).sum(), ..RuleCounts::default() };
+        // From keys to groups: 0 for those of one record and for crowded ones.
+        let (mut groups, mut ends) = (Vec::with_capacity(sizes.len()), Vec::new());
+        let mut end = 0;
+        for size in sizes {
+            let count = size as usize;
+            let is_crowded = count > records_max;
+            counts.crowded_keys += usize::from(is_crowded);
+            counts.crowded_records += if is_crowded { count } else { 0 };
+            if is_crowded || count < 2 {
+                groups.push(0);
+            } else {
+                counts.pairs += count * (count - 1) / 2;
+                ends.push(end);
+                end += size;
+                groups.push(ends.len() as u32);
+            }
+        }
+        let mut members = vec![0; end as usize];
+        for (row, of_row) in of_row.iter_mut().enumerate() {
+            *of_row = if *of_row == NO_KEY { 0 } else { groups[*of_row as usize] };
+            if *of_row != 0 {
+                // Until its last member is in its place, a group's end is where the next one goes.
+                let next = &mut ends[*of_row as usize - 1];
+                members[*next as usize] = row as u32;
+                *next += 1;
+            }
+        }
+        Grouped { of_row, members, ends, counts }
+    }
+}
+
 impl Blocks {
     /// The groups of `records` with at most `records_max` members.
     pub fn of(records: &Records, keys: &Keys, records_max: usize) -> Blocks {
         let rules = keys.len();
-        let mut blocks = Blocks {
-            rules,
-            groups: vec![0; records.len() * rules],
-            members: Vec::with_capacity(rules),
-            counts: Vec::with_capacity(rules),
-        };
-        for rule in 0..rules {
-            let mut keyed: Vec<(u64, u32)> = (0..records.len())
-                .into_par_iter()
-                .with_min_len(4096)
-                .filter_map(|row| Some((keys.key(rule, records, records.row(row))?, row as u32)))
-                .collect();
-            keyed.par_sort_unstable();
-            let mut counts = RuleCounts { keyed: keyed.len(), ..RuleCounts::default() };
-            let (mut members, mut ends) = (Vec::new(), Vec::new());
-            for group in keyed.chunk_by(|a, b| a.0 == b.0) {
-                if group.len() > records_max {
-                    counts.crowded_keys += 1;
-                    counts.crowded_records += group.len();
-                } else if group.len() > 1 {
-                    members.extend(group.iter().map(|(_, row)| *row));
-                    ends.push(members.len() as u32);
-                    counts.pairs += group.len() * (group.len() - 1) / 2;
-                    for (_, row) in group {
-                        blocks.groups[*row as usize * rules + rule] = ends.len() as u32;
-                    }
+        let (mut of_rows, mut members, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+        let grouped: Vec<Grouped> = (0..rules)
+            .into_par_iter()
+            .with_max_len(1)
+            .map(|rule| Grouped::of(records, keys, rule, records_max))
+            .collect();
+        for grouped in grouped {
+            of_rows.push(grouped.of_row);
+            members.push((grouped.members, grouped.ends));
+            counts.push(grouped.counts);
+        }
+        let mut groups = vec![0; records.len() * rules];
+        groups.par_chunks_mut(rules * 4096).enumerate().for_each(|(chunk, rows)| {
+            for (row, groups) in rows.chunks_mut(rules).enumerate() {
+                for (group, of_rows) in groups.iter_mut().zip(&of_rows) {
+                    *group = of_rows[chunk * 4096 + row];
                 }
             }
-            members.shrink_to_fit();
-            blocks.members.push((members, ends));
-            blocks.counts.push(counts);
-        }
-        blocks
+        });
+        Blocks { rules, groups, members, counts }
     }
 
     /// The groups of a rule, in parallel.

@@ -195,7 +195,7 @@ fn level_of(kind: Kind, values: &Values, x: u32, y: u32, scratch: &mut Scratch) 
                 1 if shorter >= 4 => 2,
                 2 if shorter >= 6 => 3,
                 1 if shorter >= 3 => 3,
-                _ if similar(scratch, values, x, y, 0.92) || part_of(text(x), text(y)) => 3,
+                _ if similar(scratch, values, x, y, 0.92) || part_of(values, x, y) => 3,
                 _ if values.extras[x as usize] == values.extras[y as usize] => 5,
                 _ => 7,
             }
@@ -234,7 +234,7 @@ fn level_of(kind: Kind, values: &Values, x: u32, y: u32, scratch: &mut Scratch) 
         Kind::Street | Kind::Locality | Kind::Text => match edits(2) {
             1 if shorter >= 4 => 2,
             2 if shorter >= 7 => 2,
-            _ if similar(scratch, values, x, y, 0.9) || part_of(text(x), text(y)) => 3,
+            _ if similar(scratch, values, x, y, 0.9) || part_of(values, x, y) => 3,
             _ => 4,
         },
         Kind::Category => 2,
@@ -248,12 +248,16 @@ fn level_of(kind: Kind, values: &Values, x: u32, y: u32, scratch: &mut Scratch) 
 
 /// Whether Jaro and Winkler's similarity reaches `least`, which is above 0.7.
 fn similar(scratch: &mut Scratch, values: &Values, x: u32, y: u32, least: f64) -> bool {
-    let jaro_max = values.sketches[x as usize].jaro_max(values.sketches[y as usize]);
-    jaro_max + 0.4 * (1.0 - jaro_max) >= least && scratch.jaro_winkler(values.texts.get(x), values.texts.get(y)) >= least
+    values.sketches[x as usize].jaro_winkler_max(values.sketches[y as usize]) >= least
+        && scratch.jaro_winkler(values.texts.get(x), values.texts.get(y)) >= least
 }
 
 /// Whether all words of one are words of the other, as of a double name.
-fn part_of(a: &[u8], b: &[u8]) -> bool {
+fn part_of(values: &Values, x: u32, y: u32) -> bool {
+    if !values.have_spaces(x, y) {
+        return false;
+    }
+    let (a, b) = (values.texts.get(x), values.texts.get(y));
     let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
     let is_word = |word: &[u8]| long.split(|byte| *byte == b' ').any(|other| other == word);
     long.contains(&b' ') && short.len() > 2 && short.split(|byte| *byte == b' ').all(is_word)

@@ -117,6 +117,19 @@ impl Dictionary {
         self.slots = slots;
     }
 
+    /// The same strings under other codes: the one that had `order[i]` has `i`. The empty string keeps its code.
+    pub fn reordered(&self, order: &[u32]) -> Dictionary {
+        let mut dictionary = Dictionary {
+            bytes: Vec::with_capacity(self.bytes.len()),
+            ends: Vec::with_capacity(self.ends.len()),
+            slots: vec![(0, 0); self.slots.len()],
+        };
+        order.iter().for_each(|code| {
+            dictionary.intern(self.get(*code));
+        });
+        dictionary
+    }
+
     /// Gives back what was set aside for growth.
     pub fn shrink(&mut self) {
         self.bytes.shrink_to_fit();

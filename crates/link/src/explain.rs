@@ -42,8 +42,15 @@ impl Waterfall {
 }
 
 impl Linker<'_> {
-    /// Why the records in these two rows have their score.
+    /// Why the records in these two rows of the table have their score.
+    ///
+    /// # Panics
+    ///
+    /// Where the table has no such row.
     pub fn explain(&self, weights: &Weights, a: usize, b: usize) -> Waterfall {
+        let ids = [a, b].map(|row| String::from_utf8_lossy(self.table.id(row)).into_owned());
+        let place = |row: usize| self.order.iter().position(|of| *of as usize == row);
+        let (a, b) = (place(a).expect("a row of the table"), place(b).expect("a row of the table"));
         let scorer = Scorer::new(self.model, weights);
         let (x, y) = (self.records.row(a), self.records.row(b));
         let pattern = Comparer::new(self.model).pattern(&self.records, x, y);
@@ -72,7 +79,7 @@ impl Linker<'_> {
         let made = self.blocks.rules_of(a as u32, b as u32);
         let rules = self.model.rules.iter().enumerate().filter(|(bit, _)| made >> bit & 1 == 1);
         Waterfall {
-            ids: [a, b].map(|row| String::from_utf8_lossy(self.table.id(row)).into_owned()),
+            ids,
             steps,
             score: odds(&lanes),
             rules: rules.map(|(_, rule)| rule.to_string()).collect(),

@@ -193,21 +193,16 @@ fn rules(comparisons: &[Comparison]) -> Vec<Rule> {
     add(&[either.clone(), exact(&postcode)]);
     add(&[either.clone(), exact(&town)]);
     add(&[exact(&number), exact(&street), exact(&surname)]);
-    add(&[exact(&number), exact(&street), exact(&given)]);
     add(&[exact(&birth), exact(&postcode)]);
     add(&[exact(&birth), exact(&town)]);
     add(&[exact(&number), exact(&street), exact(&postcode)]);
-    add(&[exact(&number), exact(&street), exact(&town)]);
-    add(&[either.clone(), exact(&birth)]);
     add(&[either.clone(), year.clone()]);
     add(&[sound(&given), sound(&surname), year]);
     add(&[first(&given), first(&surname), exact(&birth)]);
     add(&[sound(&given), sound(&surname), exact(&postcode)]);
     add(&[sound(&given), exact(&number), exact(&postcode)]);
-    add(&[sound(&surname), exact(&number), exact(&postcode)]);
     add(&[exact(&surname), exact(&postcode)]);
     add(&[exact(&surname), exact(&street)]);
-    add(&[exact(&given), exact(&street)]);
     // Where little is known, what little there is.
     if rules.is_empty() {
         let mut add = |parts: &[Option<Part>]| {

@@ -130,7 +130,7 @@ impl Index {
     /// An index of all records of `linker`, clustered as in `linked`, which it made with `weights`.
     pub fn of(linker: &Linker<'_>, weights: &Weights, linked: &Linked) -> Index {
         let mut index = Index::new(linker, weights);
-        index.records = linker.records.clone();
+        index.records = linker.records.in_order_of_table(&linker.order);
         let count = index.records.len();
         index.ids = (0..count).map(|row| linker.table.id(row).into()).collect();
         let (records, keys) = (&index.records, &index.keys);

@@ -9,7 +9,7 @@ use crate::{
     components::cut,
     model::Thresholds,
     records::{Frequencies, Records},
-    weights::Scorer,
+    weights::{Scorer, odds_from},
 };
 
 /// A scored pair of rows.
@@ -33,12 +33,11 @@ pub struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// The score of two rows, bits.
-    #[inline]
+    /// The score of two rows, bits; below `keep`, about that.
     pub fn score(&self, comparer: &mut Comparer, a: u32, b: u32) -> f64 {
         let (a, b) = (self.records.row(a as usize), self.records.row(b as usize));
         let pattern = comparer.pattern(self.records, a, b);
-        self.scorer.score(self.frequencies, pattern, a, b)
+        odds_from(&self.scorer.lanes(self.frequencies, pattern, a, b), self.thresholds.keep)
     }
 
     /// Whether a pair connects its records, so that they are clustered together.

@@ -26,6 +26,8 @@ pub struct Linker<'a> {
     pub(crate) table: &'a Table,
     pub(crate) model: &'a Model,
     pub(crate) records: Records,
+    /// For each of `records`, its row in the table.
+    pub(crate) order: Vec<u32>,
     pub(crate) frequencies: Frequencies,
     pub(crate) blocks: Blocks,
 }
@@ -87,11 +89,14 @@ impl<'a> Linker<'a> {
     pub fn new(table: &'a Table, model: &'a Model, progress: Progress<'_>) -> Result<Linker<'a>, ModelError> {
         model.check(table)?;
         progress(Step::Prepare);
-        let records = Records::of(table, model);
+        let keys = Keys::new(model);
+        let mut records = Records::of(table, model);
+        let order = keys.order(model, &records);
+        records.reorder(&order);
         let frequencies = Frequencies::of(&records);
         progress(Step::Block);
-        let blocks = Blocks::of(&records, &Keys::new(model), model.thresholds.block_records_max);
-        Ok(Linker { table, model, records, frequencies, blocks })
+        let blocks = Blocks::of(&records, &keys, model.thresholds.block_records_max);
+        Ok(Linker { table, model, records, order, frequencies, blocks })
     }
 
     /// Learns the weights.
@@ -115,8 +120,12 @@ impl<'a> Linker<'a> {
             self.score_rule(rule, self.judge(&scorer), &mut linked);
         }
         progress(Step::Cluster);
-        linked.pairs.par_sort_unstable_by_key(|pair| (pair.a, pair.b));
         self.cluster(self.judge(&scorer), &mut linked);
+        for pair in &mut linked.pairs {
+            let (a, b) = (self.order[pair.a as usize], self.order[pair.b as usize]);
+            (pair.a, pair.b) = (a.min(b), a.max(b));
+        }
+        linked.pairs.par_sort_unstable_by_key(|pair| (pair.a, pair.b));
         linked
     }
 
@@ -188,7 +197,7 @@ impl<'a> Linker<'a> {
                     let mut rows: Vec<u32> = edges.iter().flat_map(|(_, pair)| [pair.a, pair.b]).collect();
                     rows.sort_unstable();
                     rows.dedup();
-                    rows.sort_by(|a, b| compare_ids(self.table.id(*a as usize), self.table.id(*b as usize)));
+                    rows.sort_by(|a, b| compare_ids(self.id(*a), self.id(*b)));
                     let is_cut = rows.len() > self.model.thresholds.component_records_max;
                     (is_cut, judge.cluster(comparer, &rows, || edges.iter().map(|(_, pair)| pair)))
                 },
@@ -197,7 +206,14 @@ impl<'a> Linker<'a> {
         linked.clusters = (0..self.table.len() as u32).collect();
         for (is_cut, clusters) in found {
             linked.components_cut += usize::from(is_cut);
-            clusters.into_iter().for_each(|(row, first)| linked.clusters[row as usize] = first);
+            for (row, first) in clusters {
+                linked.clusters[self.order[row as usize] as usize] = self.order[first as usize];
+            }
         }
+    }
+
+    /// The id of one of `records`.
+    fn id(&self, row: u32) -> &[u8] {
+        self.table.id(self.order[row as usize] as usize)
     }
 }

@@ -219,48 +219,65 @@ impl Scorer {
     pub fn lanes(&self, frequencies: &Frequencies, pattern: Pattern, a: &[u32], b: &[u32]) -> Lanes {
         let mut lanes = self.prior;
         for i in 0..self.table.len() {
-            let part = self.part(frequencies, pattern, a, b, i);
+            let level = pattern.level(i);
+            if level == UNKNOWN {
+                continue;
+            }
+            let part = &self.table[i][usize::from(level)];
             for (lane, part) in lanes.iter_mut().zip(part) {
                 *lane += part;
+            }
+            if matches!(level, EXACT | SWAPPED) {
+                let rarer = self.rarer(frequencies, level, a, b, i);
+                for (lane, by_chance) in lanes.iter_mut().zip(self.by_chance[i]) {
+                    *lane += by_chance * rarer;
+                }
             }
         }
         lanes
     }
 
+    /// By how much less likely it is to agree by chance in these values than in any, bits.
+    fn rarer(&self, frequencies: &Frequencies, level: u8, a: &[u32], b: &[u32], i: usize) -> f64 {
+        match (level, self.names) {
+            (EXACT, _) => frequencies.log(i, a[i]) - self.exact[i],
+            (SWAPPED, Some((given, surname))) if given == i => {
+                // Whether a record has the name in one place or the other, it is as rare as where it is less so.
+                let log = |code: u32| frequencies.log(given, code).max(frequencies.log(surname, code));
+                let crossed = |x: u32, y: u32| if x == y && x != 0 { log(x) } else { 0.0 };
+                crossed(a[given], b[surname]) + crossed(a[surname], b[given]) - self.swapped[i]
+            }
+            _ => 0.0,
+        }
+    }
+
     /// What one comparison adds to each class.
-    #[inline]
     pub fn part(&self, frequencies: &Frequencies, pattern: Pattern, a: &[u32], b: &[u32], i: usize) -> Lanes {
         let level = pattern.level(i);
         let mut part = self.table[i][usize::from(level)];
-        let rarer = match level {
-            UNKNOWN => return part,
-            EXACT => frequencies.log(i, a[i]) - self.exact[i],
-            SWAPPED => match self.names {
-                Some((given, surname)) if given == i => {
-                    // Whether a record has the name in one place or the other, it is as rare as where it is less so.
-                    let log = |code: u32| frequencies.log(given, code).max(frequencies.log(surname, code));
-                    let crossed = |x: u32, y: u32| if x == y && x != 0 { log(x) } else { 0.0 };
-                    crossed(a[given], b[surname]) + crossed(a[surname], b[given]) - self.swapped[i]
-                }
-                _ => return part,
-            },
-            _ => return part,
-        };
+        if !matches!(level, EXACT | SWAPPED) {
+            return part;
+        }
+        let rarer = self.rarer(frequencies, level, a, b, i);
         for (part, by_chance) in part.iter_mut().zip(self.by_chance[i]) {
             *part += by_chance * rarer;
         }
         part
     }
 
-    /// The score of a pair, bits.
-    pub fn score(&self, frequencies: &Frequencies, pattern: Pattern, a: &[u32], b: &[u32]) -> f64 {
-        odds(&self.lanes(frequencies, pattern, a, b))
-    }
-
     /// Log, base 2, of the prior probabilities of the classes.
     pub fn prior(&self) -> &Lanes {
         &self.prior
     }
+}
+
+/// The log, base 2, of the odds of one person against two, or where these are too low by far, about that: `keep` bits
+/// and all above are exact.
+pub fn odds_from(lanes: &Lanes, keep: f64) -> f64 {
+    let most = |lanes: &[f64]| lanes.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    // Two classes together are at most twice as likely as one of them.
+    let about = most(&lanes[..2]) - most(&lanes[2..CLASSES]);
+    if about + 1.0 < keep { about } else { odds(lanes) }
 }
 
 /// The log, base 2, of the odds of one person against two.
