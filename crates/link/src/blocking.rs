@@ -135,33 +135,31 @@ struct Grouped {
 
 impl Grouped {
     /// Groups are numbered by their first members, so that going through them goes through memory in order.
-    fn of(records: &Records, keys: &Keys, rule: usize, records_max: usize) -> Grouped {
+    /// `slots` is for reuse.
+    fn of(records: &Records, keys: &Keys, rule: usize, records_max: usize, slots: &mut Vec<(u64, u32)>) -> Grouped {
         const NO_KEY: u32 = u32::MAX;
-        let mask = (records.len() * 2).next_power_of_two() - 1;
-        // Open addressing: part of the key, and one more than the number of the key.
-        let mut slots = vec![(0u32, 0u32); mask + 1];
-        let (mut of_key, mut sizes): (Vec<u64>, Vec<u32>) = (Vec::new(), Vec::new());
+        let mask = (records.len() * 3 / 2).next_power_of_two() - 1;
+        // Open addressing: a key, and one more than its number.
+        slots.clear();
+        slots.resize(mask + 1, (0, 0));
+        let mut sizes: Vec<u32> = Vec::new();
         let mut of_row: Vec<u32> = Vec::with_capacity(records.len());
         for row in 0..records.len() {
             let Some(key) = keys.key(rule, records, records.row(row)) else {
                 of_row.push(NO_KEY);
                 continue;
             };
-            let (mut place, tag) = (key as usize & mask, (key >> 32) as u32);
-            let number = loop {
-                match slots[place] {
-                    (_, 0) => {
-                        of_key.push(key);
-                        sizes.push(0);
-                        slots[place] = (tag, of_key.len() as u32);
-                        break of_key.len() - 1;
-                    }
-                    (other, number) if other == tag && of_key[number as usize - 1] == key => break number as usize - 1,
-                    _ => place = (place + 1) & mask,
-                }
-            };
-            sizes[number] += 1;
-            of_row.push(number as u32);
+            let mut place = key as usize & mask;
+            while slots[place].1 != 0 && slots[place].0 != key {
+                place = (place + 1) & mask;
+            }
+            if slots[place].1 == 0 {
+                sizes.push(0);
+                slots[place] = (key, sizes.len() as u32);
+            }
+            let number = slots[place].1 - 1;
+            sizes[number as usize] += 1;
+            of_row.push(number);
         }
         let mut counts = RuleCounts { keyed: sizes.iter().map(|size| *size as usize).sum(), ..RuleCounts::default() };
         // From keys to groups: 0 for those of one record and for crowded ones.
@@ -203,7 +201,7 @@ impl Blocks {
         let grouped: Vec<Grouped> = (0..rules)
             .into_par_iter()
             .with_max_len(1)
-            .map(|rule| Grouped::of(records, keys, rule, records_max))
+            .map_init(Vec::new, |slots, rule| Grouped::of(records, keys, rule, records_max, slots))
             .collect();
         for grouped in grouped {
             of_rows.push(grouped.of_row);

@@ -117,17 +117,17 @@ impl Dictionary {
         self.slots = slots;
     }
 
-    /// The same strings under other codes: the one that had `order[i]` has `i`. The empty string keeps its code.
-    pub fn reordered(&self, order: &[u32]) -> Dictionary {
-        let mut dictionary = Dictionary {
-            bytes: Vec::with_capacity(self.bytes.len()),
-            ends: Vec::with_capacity(self.ends.len()),
-            slots: vec![(0, 0); self.slots.len()],
-        };
-        order.iter().for_each(|code| {
-            dictionary.intern(self.get(*code));
-        });
-        dictionary
+    /// The same strings under other codes: the one that had `order[i]` has `i`, and `renumbered` says so the other way
+    /// round. The empty string keeps its code.
+    pub fn reordered(&self, order: &[u32], renumbered: &[u32]) -> Dictionary {
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        let mut ends = Vec::with_capacity(self.ends.len());
+        for &code in order {
+            bytes.extend_from_slice(self.get(code));
+            ends.push(bytes.len());
+        }
+        let renumber = |&(tag, code): &(u32, u32)| if code == 0 { (tag, 0) } else { (tag, renumbered[code as usize - 1] + 1) };
+        Dictionary { bytes, ends, slots: self.slots.iter().map(renumber).collect() }
     }
 
     /// Gives back what was set aside for growth.

@@ -66,8 +66,9 @@ impl Judge<'_> {
     }
 
     fn cluster_part(&self, comparer: &mut Comparer, rows: &[u32], found: &mut Vec<(u32, u32)>) {
-        if let [row] = rows {
-            return found.push((*row, *row));
+        // Two records are here because they are connected.
+        if rows.len() <= 2 {
+            return found.extend(rows.iter().map(|row| (*row, rows[0])));
         }
         let width = self.records.width();
         let evidence = Evidence::of(rows.len(), width, *self.scorer.prior(), |i, j, fields| {

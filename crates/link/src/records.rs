@@ -53,7 +53,7 @@ impl Values {
                 order.push(code);
             }
         }
-        self.texts = self.texts.reordered(&order);
+        self.texts = self.texts.reordered(&order, &renumbered);
         self.sketches = order.iter().map(|code| self.sketches[*code as usize]).collect();
         self.hashes = order.iter().map(|code| self.hashes[*code as usize]).collect();
         self.extras = order.iter().map(|code| self.extras[*code as usize]).collect();

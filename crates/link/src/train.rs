@@ -18,13 +18,15 @@ use crate::{
 };
 
 /// Pairs drawn at random.
-const RANDOM_PAIRS: usize = 300_000;
+const RANDOM_PAIRS: usize = 200_000;
 /// Pairs of the blocking rules that are learned from, at most about this many.
-const PAIRS: usize = 500_000;
+const PAIRS: usize = 400_000;
 /// What is known beforehand weighs as much as this many pairs.
 const USUAL_PAIRS: f64 = 20.0;
 /// How much what is usual weighs against what is learned, where it must carry the person.
 const HELD: f64 = 1.0;
+/// Of a handful of records all may be one person; any two still have to be likelier to be two.
+const KNOWN_MAX: f64 = 0.5;
 const ROUNDS_MAX: usize = 40;
 /// Learning ends where no probability changes by more than this part of itself.
 const CHANGE_MIN: f64 = 1e-3;
@@ -44,7 +46,7 @@ pub fn train(model: &Model, records: &Records, frequencies: &Frequencies, blocks
     let all_pairs = (records.len() as f64 * (records.len() as f64 - 1.0) / 2.0).max(1.0);
     let (counted, share) = sample(model, records, blocks, seed);
     let neighbours = neighbours(model, records, frequencies);
-    start(model, &mut weights, records.len() as f64 / all_pairs);
+    start(model, &mut weights, (records.len() as f64 / all_pairs).min(KNOWN_MAX));
     let usual = weights.comparison.clone();
     for _ in 0..ROUNDS_MAX {
         let before = weights.clone();
@@ -294,6 +296,10 @@ fn maximise(
         }
     }
     let known: f64 = weights.classes[..LEARNED].iter().sum();
+    if known > KNOWN_MAX {
+        weights.classes[..LEARNED].iter_mut().for_each(|class| *class *= KNOWN_MAX / known);
+    }
+    let known = known.min(KNOWN_MAX);
     weights.classes[Class::Area as usize] = (neighbours - known).max(1e-12);
     weights.classes[Class::Random as usize] = 1.0 - known - weights.classes[Class::Area as usize];
     // As much as there are pairs of households to be mistaken.
