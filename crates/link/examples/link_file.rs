@@ -1,10 +1,11 @@
 //! Links a CSV file with a guessed or a given model, and prints figures against a column of truth where there is one.
 //!
-//! `link_file FILE [--model MODEL] [--join BITS] [--seed SEED] [--pairs] [--save MODEL] [--ignore COLUMN]`
+//! `link_file FILE [--model MODEL] [--join BITS] [--seed SEED] [--without RULE]… [--save MODEL] [--weights] [--pairs]
+//! [--calibration] [--explain ID --with ID] [--one-more]`
 
 use std::{collections::HashMap, fs::File};
 
-use onefold_link::{Linker, Model, Table};
+use onefold_link::{Index, Linker, Model, Table};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -18,10 +19,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(path) => Model::from_toml(&std::fs::read_to_string(path)?)?,
         None => Model::guess(&table)?,
     };
-    if let Some(column) = value("--ignore") {
-        model.comparisons.retain(|c| c.column != *column);
-        model.rules.retain(|r| r.on.iter().all(|p| !p.columns().contains(&column.as_str())));
-    }
     for (i, _) in arguments.iter().enumerate().filter(|(_, a)| *a == "--without") {
         let rule = arguments.get(i + 1).cloned().unwrap_or_default();
         model.rules.retain(|r| r.to_string() != rule);
@@ -36,6 +33,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     clock.lap("trained");
     let linked = linker.link(&weights, &quiet);
     clock.lap("linked");
+    let row = |name: &str| value(name).and_then(|id| table.row(id));
+    if let (Some(a), Some(b)) = (row("--explain"), row("--with")) {
+        println!("{}", linker.explain(&weights, a, b));
+    }
+    if has("--one-more") {
+        one_more(&table, &model, Index::of(&linker, &weights, &linked), &clock);
+    }
     drop(linker);
     model.weights = Some(weights);
     if let Some(path) = value("--save") {
@@ -45,9 +49,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{}", model.to_toml());
     }
     for (rule, counts) in model.rules.iter().zip(&linked.rules) {
-        println!("{:9} pairs, {:9} new, {:5} crowded keys ({} records): {rule}", counts.pairs, counts.new_pairs, counts.crowded_keys, counts.crowded_records);
+        println!(
+            "{:9} pairs, {:9} new, {:5} crowded keys ({} records): {rule}",
+            counts.pairs, counts.new_pairs, counts.crowded_keys, counts.crowded_records
+        );
     }
-    println!("compared {}, kept {}, components cut {}", linked.histogram.iter().sum::<u64>(), linked.pairs.len(), linked.components_cut);
+    println!(
+        "compared {}, kept {}, components cut {}",
+        linked.histogram.iter().sum::<u64>(),
+        linked.pairs.len(),
+        linked.components_cut
+    );
     if let Some(truth) = truth(&table) {
         let same = |a: u32, b: u32| truth[a as usize] == truth[b as usize];
         let true_pairs = pairs_within(&truth);
@@ -82,7 +94,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn figures(right: usize, found: usize, truth: usize) {
     let (p, r) = (right as f64 / found.max(1) as f64, right as f64 / truth.max(1) as f64);
-    println!("precision {p:.5} recall {r:.5} F1 {:.5} false {} missed {}", 2.0 * p * r / (p + r), found - right, truth - right);
+    println!(
+        "precision {p:.5} recall {r:.5} F1 {:.5} false {} missed {}",
+        2.0 * p * r / (p + r),
+        found - right,
+        truth - right
+    );
 }
 
 /// The person of each row: the column `person_id`, or the middle of febrl's ids.
@@ -128,7 +145,9 @@ fn show_errors(table: &Table, linked: &onefold_link::Linked, truth: &[u32]) {
             rows.iter().for_each(|r| println!("  {:6} {}", truth[*r], line(*r)));
             println!();
             shown += 1;
-            if shown > 40 { break; }
+            if shown > 40 {
+                break;
+            }
         }
     }
     println!("== missed: people in several clusters");
@@ -139,9 +158,29 @@ fn show_errors(table: &Table, linked: &onefold_link::Linked, truth: &[u32]) {
             rows.iter().for_each(|r| println!("  {:6} {}", linked.clusters[*r], line(*r)));
             println!();
             shown += 1;
-            if shown > 60 { break; }
+            if shown > 60 {
+                break;
+            }
         }
     }
+}
+
+/// How long one record more takes: those of the table once again, under other ids.
+fn one_more(table: &Table, model: &Model, mut index: Index, clock: &Clock) {
+    clock.lap("index made");
+    let mut times = Vec::new();
+    for i in 0..2_000.min(table.len()) {
+        let row = i * (table.len() / 2_000).max(1);
+        let values: Vec<_> = model.comparisons.iter().filter_map(|c| table.column(&c.column)).collect();
+        let values: Vec<_> = values.iter().map(|column| column.values.text(column.codes[row])).collect();
+        let values: Vec<&str> = values.iter().map(|value| value.as_ref()).collect();
+        let start = Clock::start();
+        index.insert(&format!("more-{i}"), &values);
+        times.push(start.0.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    println!("one more: p50 {:.3} ms, p99 {:.3} ms, most {:.3} ms", at(0.5), at(0.99), at(1.0));
 }
 
 struct Clock(std::time::Instant);

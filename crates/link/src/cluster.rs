@@ -82,7 +82,9 @@ impl Evidence {
         // For each record, its best partner among those after it.
         let best_of = |scores: &[f64], alive: &[usize], i: usize| -> (f64, usize) {
             let later = alive.iter().copied().filter(|j| *j > i);
-            later.fold((f64::NEG_INFINITY, 0), |best, j| if scores[i * count + j] > best.0 { (scores[i * count + j], j) } else { best })
+            later.fold((f64::NEG_INFINITY, 0), |best, j| {
+                if scores[i * count + j] > best.0 { (scores[i * count + j], j) } else { best }
+            })
         };
         let mut best: Vec<(f64, usize)> = (0..count).map(|i| best_of(&scores, &alive, i)).collect();
         loop {

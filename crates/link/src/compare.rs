@@ -67,19 +67,11 @@ pub fn levels(kind: Kind) -> &'static [Level] {
         level("two signs differ", 0.01),
         level("differs", 0.02),
     ];
-    const WORDS: &[Level] = &[
-        level("equal", 0.8),
-        level("a letter or two differ", 0.1),
-        level("similar", 0.03),
-        level("differs", 0.07),
-    ];
+    const WORDS: &[Level] =
+        &[level("equal", 0.8), level("a letter or two differ", 0.1), level("similar", 0.03), level("differs", 0.07)];
     const CATEGORY: &[Level] = &[level("equal", 0.94), level("differs", 0.06)];
-    const NUMBER: &[Level] = &[
-        level("equal", 0.8),
-        level("within 1 %", 0.05),
-        level("within 10 %", 0.05),
-        level("differs", 0.1),
-    ];
+    const NUMBER: &[Level] =
+        &[level("equal", 0.8), level("within 1 %", 0.05), level("within 10 %", 0.05), level("differs", 0.1)];
     match kind {
         Kind::GivenName | Kind::Surname => NAME,
         Kind::Date => DATE,
@@ -101,7 +93,6 @@ impl Pattern {
     pub fn level(self, comparison: usize) -> u8 {
         (self.0 >> (comparison * 4)) as u8 & 15
     }
-
 }
 
 /// Compares records of one model. One for each thread.
@@ -124,8 +115,10 @@ impl Comparer {
         let swapped = self.names.filter(|(given, surname)| {
             let (ga, gb, sa, sb) = (a[*given], b[*given], a[*surname], b[*surname]);
             let (first, second) = (ga == sb && ga != MISSING, sa == gb && sa != MISSING);
-            ga != gb && sa != sb && ((first && (second || sa == MISSING || gb == MISSING))
-                || (second && (ga == MISSING || sb == MISSING)))
+            ga != gb
+                && sa != sb
+                && ((first && (second || sa == MISSING || gb == MISSING))
+                    || (second && (ga == MISSING || sb == MISSING)))
         });
         for (i, (&x, &y)) in a.iter().zip(b).enumerate() {
             let level = match swapped {
@@ -224,7 +217,11 @@ fn level_of(kind: Kind, values: &Values, x: u32, y: u32, scratch: &mut Scratch) 
             }
         }
         Kind::Phone | Kind::HouseNumber | Kind::PostalCode => {
-            if edits(1) == 1 { 2 } else { 3 }
+            if edits(1) == 1 {
+                2
+            } else {
+                3
+            }
         }
         Kind::Identifier => match edits(2) {
             1 => 2,
@@ -241,7 +238,13 @@ fn level_of(kind: Kind, values: &Values, x: u32, y: u32, scratch: &mut Scratch) 
         Kind::Number => {
             let (a, b) = (f64::from_bits(values.extras[x as usize]), f64::from_bits(values.extras[y as usize]));
             let apart = (a - b).abs() / a.abs().max(b.abs()).max(f64::MIN_POSITIVE);
-            if apart <= 0.01 { 2 } else if apart <= 0.1 { 3 } else { 4 }
+            if apart <= 0.01 {
+                2
+            } else if apart <= 0.1 {
+                3
+            } else {
+                4
+            }
         }
     }
 }

@@ -126,7 +126,8 @@ impl Dictionary {
             bytes.extend_from_slice(self.get(code));
             ends.push(bytes.len());
         }
-        let renumber = |&(tag, code): &(u32, u32)| if code == 0 { (tag, 0) } else { (tag, renumbered[code as usize - 1] + 1) };
+        let renumber =
+            |&(tag, code): &(u32, u32)| if code == 0 { (tag, 0) } else { (tag, renumbered[code as usize - 1] + 1) };
         Dictionary { bytes, ends, slots: self.slots.iter().map(renumber).collect() }
     }
 

@@ -227,12 +227,20 @@ mod tests {
     #[test]
     fn known_distances() {
         let mut scratch = Scratch::default();
-        let cases = [("", "", 0), ("a", "", 1), ("ca", "abc", 3), ("stret", "street", 1), ("smiht", "smith", 1), ("kitten", "sitting", 3)];
+        let cases = [
+            ("", "", 0),
+            ("a", "", 1),
+            ("ca", "abc", 3),
+            ("stret", "street", 1),
+            ("smiht", "smith", 1),
+            ("kitten", "sitting", 3),
+        ];
         for (a, b, distance) in cases {
             assert_eq!(scratch.edits(a.as_bytes(), b.as_bytes()), distance, "{a} {b}");
         }
         // From Winkler 1990, table 1.
-        for (a, b, similarity) in [("martha", "marhta", 0.961), ("dwayne", "duane", 0.84), ("dixon", "dicksonx", 0.813)] {
+        for (a, b, similarity) in [("martha", "marhta", 0.961), ("dwayne", "duane", 0.84), ("dixon", "dicksonx", 0.813)]
+        {
             assert!((scratch.jaro_winkler(a.as_bytes(), b.as_bytes()) - similarity).abs() < 1e-3, "{a} {b}");
         }
     }

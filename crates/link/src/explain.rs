@@ -78,12 +78,7 @@ impl Linker<'_> {
         steps.push(step("household", "two of one household or area have much in common", others));
         let made = self.blocks.rules_of(a as u32, b as u32);
         let rules = self.model.rules.iter().enumerate().filter(|(bit, _)| made >> bit & 1 == 1);
-        Waterfall {
-            ids,
-            steps,
-            score: odds(&lanes),
-            rules: rules.map(|(_, rule)| rule.to_string()).collect(),
-        }
+        Waterfall { ids, steps, score: odds(&lanes), rules: rules.map(|(_, rule)| rule.to_string()).collect() }
     }
 }
 

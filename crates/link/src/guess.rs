@@ -13,22 +13,217 @@ const VALUES_MAX: usize = 2_000;
 /// without its separators.
 const NAMES: &[(Kind, &[&str])] = &[
     (Kind::Email, &["email", "mail", "emailaddress", "correo", "pochta", "epost"]),
-    (Kind::Phone, &["phone", "mobile", "tel", "telephone", "cell", "cellphone", "landline", "fax", "phonenumber", "mobilenumber", "telefon", "handy", "mobil", "telefono", "movil", "celular", "komorka", "телефон"]),
-    (Kind::Date, &["dob", "birth", "birthdate", "birthday", "dateofbirth", "born", "geburtsdatum", "geburtstag", "geburt", "nacimiento", "fechanacimiento", "dataurodzenia", "urodzenia", "рождения", "bday"]),
-    (Kind::GivenName, &["given", "givenname", "first", "firstname", "fname", "forename", "vorname", "rufname", "nombre", "imie", "имя", "prenom"]),
-    (Kind::Surname, &["surname", "last", "lastname", "lname", "family", "familyname", "nachname", "familienname", "apellido", "apellidos", "nazwisko", "фамилия", "nom"]),
-    (Kind::HouseNumber, &["streetnumber", "streetno", "housenumber", "houseno", "hausnummer", "hausnr", "numero", "nrdomu", "дом", "building"]),
-    (Kind::PostalCode, &["postcode", "postal", "postalcode", "zip", "zipcode", "plz", "postleitzahl", "codigopostal", "cp", "kodpocztowy", "индекс"]),
-    (Kind::Locality, &["suburb", "city", "town", "locality", "village", "municipality", "ort", "stadt", "wohnort", "ciudad", "localidad", "miasto", "miejscowosc", "город"]),
-    (Kind::Category, &["state", "region", "province", "county", "country", "bundesland", "provincia", "wojewodztwo", "gender", "sex", "geschlecht", "sexo", "plec", "пол", "область"]),
-    (Kind::Identifier, &["ssn", "socsecid", "socsec", "nationalid", "passport", "taxid", "nino", "nhs", "pesel", "nif", "dni", "nie", "inn", "snils", "steuerid", "licence", "license", "medicare", "инн", "снилс"]),
-    (Kind::Street, &["street", "streetname", "address", "addr", "address1", "address2", "strasse", "calle", "direccion", "ulica", "улица", "адрес", "anschrift"]),
+    (
+        Kind::Phone,
+        &[
+            "phone",
+            "mobile",
+            "tel",
+            "telephone",
+            "cell",
+            "cellphone",
+            "landline",
+            "fax",
+            "phonenumber",
+            "mobilenumber",
+            "telefon",
+            "handy",
+            "mobil",
+            "telefono",
+            "movil",
+            "celular",
+            "komorka",
+            "телефон",
+        ],
+    ),
+    (
+        Kind::Date,
+        &[
+            "dob",
+            "birth",
+            "birthdate",
+            "birthday",
+            "dateofbirth",
+            "born",
+            "geburtsdatum",
+            "geburtstag",
+            "geburt",
+            "nacimiento",
+            "fechanacimiento",
+            "dataurodzenia",
+            "urodzenia",
+            "рождения",
+            "bday",
+        ],
+    ),
+    (
+        Kind::GivenName,
+        &[
+            "given",
+            "givenname",
+            "first",
+            "firstname",
+            "fname",
+            "forename",
+            "vorname",
+            "rufname",
+            "nombre",
+            "imie",
+            "имя",
+            "prenom",
+        ],
+    ),
+    (
+        Kind::Surname,
+        &[
+            "surname",
+            "last",
+            "lastname",
+            "lname",
+            "family",
+            "familyname",
+            "nachname",
+            "familienname",
+            "apellido",
+            "apellidos",
+            "nazwisko",
+            "фамилия",
+            "nom",
+        ],
+    ),
+    (
+        Kind::HouseNumber,
+        &[
+            "streetnumber",
+            "streetno",
+            "housenumber",
+            "houseno",
+            "hausnummer",
+            "hausnr",
+            "numero",
+            "nrdomu",
+            "дом",
+            "building",
+        ],
+    ),
+    (
+        Kind::PostalCode,
+        &[
+            "postcode",
+            "postal",
+            "postalcode",
+            "zip",
+            "zipcode",
+            "plz",
+            "postleitzahl",
+            "codigopostal",
+            "cp",
+            "kodpocztowy",
+            "индекс",
+        ],
+    ),
+    (
+        Kind::Locality,
+        &[
+            "suburb",
+            "city",
+            "town",
+            "locality",
+            "village",
+            "municipality",
+            "ort",
+            "stadt",
+            "wohnort",
+            "ciudad",
+            "localidad",
+            "miasto",
+            "miejscowosc",
+            "город",
+        ],
+    ),
+    (
+        Kind::Category,
+        &[
+            "state",
+            "region",
+            "province",
+            "county",
+            "country",
+            "bundesland",
+            "provincia",
+            "wojewodztwo",
+            "gender",
+            "sex",
+            "geschlecht",
+            "sexo",
+            "plec",
+            "пол",
+            "область",
+        ],
+    ),
+    (
+        Kind::Identifier,
+        &[
+            "ssn",
+            "socsecid",
+            "socsec",
+            "nationalid",
+            "passport",
+            "taxid",
+            "nino",
+            "nhs",
+            "pesel",
+            "nif",
+            "dni",
+            "nie",
+            "inn",
+            "snils",
+            "steuerid",
+            "licence",
+            "license",
+            "medicare",
+            "инн",
+            "снилс",
+        ],
+    ),
+    (
+        Kind::Street,
+        &[
+            "street",
+            "streetname",
+            "address",
+            "addr",
+            "address1",
+            "address2",
+            "strasse",
+            "calle",
+            "direccion",
+            "ulica",
+            "улица",
+            "адрес",
+            "anschrift",
+        ],
+    ),
 ];
 
 /// Names of what tells where somebody is from, in which many agree; all other categories are of the person.
-const AREAS: &[&str] = &["state", "region", "province", "county", "country", "bundesland", "provincia", "wojewodztwo", "область"];
+const AREAS: &[&str] =
+    &["state", "region", "province", "county", "country", "bundesland", "provincia", "wojewodztwo", "область"];
 /// Columns that say what the record is and not who the person is.
-const IGNORED: &[&str] = &["id", "source", "created", "updated", "modified", "timestamp", "cluster", "truth", "label", "personid", "entity", "group"];
+const IGNORED: &[&str] = &[
+    "id",
+    "source",
+    "created",
+    "updated",
+    "modified",
+    "timestamp",
+    "cluster",
+    "truth",
+    "label",
+    "personid",
+    "entity",
+    "group",
+];
 
 impl Model {
     /// A model for the records of `table`. It is a start: read it, and correct what it takes for something else.
@@ -54,8 +249,7 @@ impl Model {
 fn finish(mut comparisons: Vec<Comparison>) -> Result<Model, ModelError> {
     comparisons.truncate(crate::model::COMPARISONS_MAX);
     let rules = rules(&comparisons);
-    let model =
-        Model { version: VERSION, thresholds: Thresholds::default(), comparisons, rules, weights: None };
+    let model = Model { version: VERSION, thresholds: Thresholds::default(), comparisons, rules, weights: None };
     if model.rules.is_empty() {
         return Err(ModelError::new(
             "comparison",
@@ -134,15 +328,20 @@ struct Content {
 
 impl Content {
     fn of(column: &Column, _: &Table) -> Content {
-        let texts = || (1..column.values.len() as u32).map(|code| column.values.text(code)).filter(|text| !is_null(text));
+        let texts =
+            || (1..column.values.len() as u32).map(|code| column.values.text(code)).filter(|text| !is_null(text));
         let looked: Vec<_> = texts().take(VALUES_MAX).collect();
         let share = |is: &dyn Fn(&str) -> bool| {
             looked.iter().filter(|text| is(text)).count() as f64 / looked.len().max(1) as f64
         };
         let is_date = |text: &str| {
             let date = prepare(Kind::Date, DateOrder::DayFirst, text);
-            let part = |range: std::ops::Range<usize>| date.get(range).and_then(|part| part.parse::<u32>().ok()).unwrap_or(0);
-            date.len() == 8 && (1850..2100).contains(&part(0..4)) && (1..=12).contains(&part(4..6)) && (1..=31).contains(&part(6..8))
+            let part =
+                |range: std::ops::Range<usize>| date.get(range).and_then(|part| part.parse::<u32>().ok()).unwrap_or(0);
+            date.len() == 8
+                && (1850..2100).contains(&part(0..4))
+                && (1..=12).contains(&part(4..6))
+                && (1..=31).contains(&part(6..8))
         };
         // Of 01/31/1980 the second part cannot be a month.
         let second_above_12 = |text: &str| {

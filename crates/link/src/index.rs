@@ -231,7 +231,8 @@ impl Index {
         let most = self.model.thresholds.block_records_max;
         let members = self.rows_with(rule, key, most + 1);
         for &a in &members {
-            let others: SmallVec<[u32; 8]> = self.edges[a as usize].iter().map(|(b, _)| *b).filter(|b| *b > a).collect();
+            let others: SmallVec<[u32; 8]> =
+                self.edges[a as usize].iter().map(|(b, _)| *b).filter(|b| *b > a).collect();
             for b in others {
                 if self.key(rule, b) == Some(key) && !self.is_made(a, b) {
                     self.edges[a as usize].retain(|(other, _)| *other != b);

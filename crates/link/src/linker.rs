@@ -130,12 +130,7 @@ impl<'a> Linker<'a> {
     }
 
     pub(crate) fn judge<'j>(&'j self, scorer: &'j Scorer) -> Judge<'j> {
-        Judge {
-            records: &self.records,
-            frequencies: &self.frequencies,
-            scorer,
-            thresholds: &self.model.thresholds,
-        }
+        Judge { records: &self.records, frequencies: &self.frequencies, scorer, thresholds: &self.model.thresholds }
     }
 
     fn score_rule(&self, rule: usize, judge: Judge<'_>, linked: &mut Linked) {

@@ -9,8 +9,28 @@ use crate::model::{DateOrder, Kind};
 
 /// What people write where they know nothing.
 const NULLS: [&str; 22] = [
-    "n/a", "na", "n.a.", "null", "nil", "none", "nan", "unknown", "unbekannt", "desconocido", "nieznany", "not known",
-    "not available", "not applicable", "missing", "undefined", "-", "--", "---", "?", "x", "xxx",
+    "n/a",
+    "na",
+    "n.a.",
+    "null",
+    "nil",
+    "none",
+    "nan",
+    "unknown",
+    "unbekannt",
+    "desconocido",
+    "nieznany",
+    "not known",
+    "not available",
+    "not applicable",
+    "missing",
+    "undefined",
+    "-",
+    "--",
+    "---",
+    "?",
+    "x",
+    "xxx",
 ];
 
 /// Whether `value` says that nothing is known: the empty string and nulls in disguise.
@@ -27,18 +47,21 @@ pub fn prepare(kind: Kind, order: DateOrder, value: &str) -> String {
         return String::new();
     }
     match kind {
-        Kind::GivenName | Kind::Surname => words(value, false),
-        Kind::Street | Kind::Locality | Kind::Text => words(value, true),
+        Kind::GivenName | Kind::Surname | Kind::Street | Kind::Locality | Kind::Text | Kind::Category => words(value),
         Kind::Date => date(value, order),
         Kind::Email => email(value),
         Kind::Phone => phone(value),
         Kind::HouseNumber | Kind::PostalCode | Kind::Identifier => {
             fold(value).chars().filter(|c| c.is_alphanumeric()).collect()
         }
-        Kind::Category => words(value, true),
         Kind::Number => {
             let plain: String = value.chars().filter(|c| !c.is_whitespace() && *c != '_').collect();
-            plain.replace(',', ".").parse::<f64>().ok().filter(|n| n.is_finite()).map_or(String::new(), |n| n.to_string())
+            plain
+                .replace(',', ".")
+                .parse::<f64>()
+                .ok()
+                .filter(|n| n.is_finite())
+                .map_or(String::new(), |n| n.to_string())
         }
     }
 }
@@ -63,24 +86,76 @@ pub fn fold(value: &str) -> String {
 /// shorter), Greek by ELOT 743, and those of Latin alphabets with strokes.
 fn latin(c: char) -> Option<&'static str> {
     Some(match c {
-        'а' => "a", 'б' => "b", 'в' => "v", 'г' | 'ґ' => "g", 'д' => "d", 'е' | 'э' | 'є' | 'ё' => "e", 'ж' => "zh", 'з' => "z",
-        'и' | 'й' | 'і' | 'ї' => "i", 'к' => "k", 'л' => "l", 'м' => "m", 'н' => "n", 'о' => "o", 'п' => "p", 'р' => "r",
-        'с' => "s", 'т' => "t", 'у' | 'ў' => "u", 'ф' => "f", 'х' => "kh", 'ц' => "ts", 'ч' => "ch", 'ш' => "sh",
-        'щ' => "shch", 'ъ' | 'ь' => "", 'ы' => "y", 'ю' => "iu", 'я' => "ia",
-        'α' | 'ά' => "a", 'β' => "v", 'γ' => "g", 'δ' => "d", 'ε' | 'έ' => "e", 'ζ' => "z", 'η' | 'ή' | 'ι' | 'ί' => "i",
-        'θ' => "th", 'κ' => "k", 'λ' => "l", 'μ' => "m", 'ν' => "n", 'ξ' => "x", 'ο' | 'ό' | 'ω' | 'ώ' => "o", 'π' => "p",
-        'ρ' => "r", 'σ' | 'ς' => "s", 'τ' => "t", 'υ' | 'ύ' => "y", 'φ' => "f", 'χ' => "ch", 'ψ' => "ps",
-        'ß' => "ss", 'æ' => "ae", 'œ' => "oe", 'ø' => "o", 'ł' => "l", 'đ' | 'ð' => "d", 'þ' => "th", 'ı' => "i",
-        '’' | 'ʼ' | '‘' => "'", '–' | '—' | '‑' => "-",
+        'а' => "a",
+        'б' => "b",
+        'в' => "v",
+        'г' | 'ґ' => "g",
+        'д' => "d",
+        'е' | 'э' | 'є' | 'ё' => "e",
+        'ж' => "zh",
+        'з' => "z",
+        'и' | 'й' | 'і' | 'ї' => "i",
+        'к' => "k",
+        'л' => "l",
+        'м' => "m",
+        'н' => "n",
+        'о' => "o",
+        'п' => "p",
+        'р' => "r",
+        'с' => "s",
+        'т' => "t",
+        'у' | 'ў' => "u",
+        'ф' => "f",
+        'х' => "kh",
+        'ц' => "ts",
+        'ч' => "ch",
+        'ш' => "sh",
+        'щ' => "shch",
+        'ъ' | 'ь' => "",
+        'ы' => "y",
+        'ю' => "iu",
+        'я' => "ia",
+        'α' | 'ά' => "a",
+        'β' => "v",
+        'γ' => "g",
+        'δ' => "d",
+        'ε' | 'έ' => "e",
+        'ζ' => "z",
+        'η' | 'ή' | 'ι' | 'ί' => "i",
+        'θ' => "th",
+        'κ' => "k",
+        'λ' => "l",
+        'μ' => "m",
+        'ν' => "n",
+        'ξ' => "x",
+        'ο' | 'ό' | 'ω' | 'ώ' => "o",
+        'π' => "p",
+        'ρ' => "r",
+        'σ' | 'ς' => "s",
+        'τ' => "t",
+        'υ' | 'ύ' => "y",
+        'φ' => "f",
+        'χ' => "ch",
+        'ψ' => "ps",
+        'ß' => "ss",
+        'æ' => "ae",
+        'œ' => "oe",
+        'ø' => "o",
+        'ł' => "l",
+        'đ' | 'ð' => "d",
+        'þ' => "th",
+        'ı' => "i",
+        '’' | 'ʼ' | '‘' => "'",
+        '–' | '—' | '‑' => "-",
         _ => return None,
     })
 }
 
 /// Words separated by one space; apostrophes join, all other punctuation separates.
-fn words(value: &str, digits: bool) -> String {
+fn words(value: &str) -> String {
     let mut words = String::with_capacity(value.len());
     for c in fold(value).chars() {
-        if c.is_alphabetic() || (digits && c.is_numeric()) {
+        if c.is_alphanumeric() {
             words.push(c);
         } else if !matches!(c, '\'' | '`') && !words.is_empty() && !words.ends_with(' ') {
             words.push(' ');
@@ -146,7 +221,13 @@ fn date(value: &str, order: DateOrder) -> String {
         // A digit too many is left to the comparison.
         (Some(year), Some(month), Some(day)) if year < 100_000 && month < 1_000 && day < 1_000 => {
             // Birth dates are in the past more often than not; two digits up to 30 are of this century.
-            let year = if year < 31 { year + 2000 } else if year < 100 { year + 1900 } else { year };
+            let year = if year < 31 {
+                year + 2000
+            } else if year < 100 {
+                year + 1900
+            } else {
+                year
+            };
             format!("{year:04}{month:02}{day:02}")
         }
         _ => folded.chars().filter(char::is_ascii_digit).collect(),
@@ -156,9 +237,18 @@ fn date(value: &str, order: DateOrder) -> String {
 /// The number of a month by its English, German, Spanish or Polish name.
 fn month(part: &str) -> Option<u32> {
     const STARTS: [&[&str]; 12] = [
-        &["jan", "ene", "sty"], &["feb", "lut"], &["mar", "mrz", "maer"], &["apr", "abr", "kwi"], &["may", "mai", "maj"],
-        &["jun", "cze"], &["jul", "lip"], &["aug", "ago", "sie"], &["sep", "wrz"], &["oct", "okt", "paz"],
-        &["nov", "lis"], &["dec", "dez", "dic", "gru"],
+        &["jan", "ene", "sty"],
+        &["feb", "lut"],
+        &["mar", "mrz", "maer"],
+        &["apr", "abr", "kwi"],
+        &["may", "mai", "maj"],
+        &["jun", "cze"],
+        &["jul", "lip"],
+        &["aug", "ago", "sie"],
+        &["sep", "wrz"],
+        &["oct", "okt", "paz"],
+        &["nov", "lis"],
+        &["dec", "dez", "dic", "gru"],
     ];
     if part.len() < 3 || !part.starts_with(|c: char| c.is_alphabetic()) {
         return None;
@@ -219,8 +309,17 @@ mod tests {
         check(
             Kind::Surname,
             &[
-                (" O’Brien ", "obrien"), ("MÜLLER", "muller"), ("Łukaszewska-Żak", "lukaszewska zak"), ("Щербаков", "shcherbakov"),
-                ("N/A", ""), ("-", ""), ("x", "x"), ("ﬁsher", "fisher"), ("山田", "山田"), ("Nu\u{0308}ll", "null"), ("null", ""),
+                (" O’Brien ", "obrien"),
+                ("MÜLLER", "muller"),
+                ("Łukaszewska-Żak", "lukaszewska zak"),
+                ("Щербаков", "shcherbakov"),
+                ("N/A", ""),
+                ("-", ""),
+                ("x", "x"),
+                ("ﬁsher", "fisher"),
+                ("山田", "山田"),
+                ("Nu\u{0308}ll", "null"),
+                ("null", ""),
             ],
         );
     }
@@ -230,9 +329,18 @@ mod tests {
         check(
             Kind::Date,
             &[
-                ("19840617", "19840617"), ("1984-06-17", "19840617"), ("1984-06-17T00:00:00Z", "19840617"),
-                ("17/06/1984", "19840617"), ("06/17/1984", "19840617"), ("7.6.84", "19840607"), ("17 June 1984", "19840617"),
-                ("June 17, 1984", "19840617"), ("17061984", "19840617"), ("1984061", "1984061"), ("unknown", ""), ("17 июн", "17"),
+                ("19840617", "19840617"),
+                ("1984-06-17", "19840617"),
+                ("1984-06-17T00:00:00Z", "19840617"),
+                ("17/06/1984", "19840617"),
+                ("06/17/1984", "19840617"),
+                ("7.6.84", "19840607"),
+                ("17 June 1984", "19840617"),
+                ("June 17, 1984", "19840617"),
+                ("17061984", "19840617"),
+                ("1984061", "1984061"),
+                ("unknown", ""),
+                ("17 июн", "17"),
             ],
         );
         assert_eq!(prepare(Kind::Date, DateOrder::MonthFirst, "06/07/1984"), "19840607");
@@ -241,7 +349,15 @@ mod tests {
     #[test]
     fn contacts_and_places() {
         check(Kind::Email, &[("Ann.Lee+news@GoogleMail.com", "ann.lee@gmail.com"), ("none", ""), ("@x", "")]);
-        check(Kind::Phone, &[("+61 479 548 515", "479548515"), ("0479548515", "479548515"), ("(02) 8899-2403", "288992403"), ("000", "")]);
+        check(
+            Kind::Phone,
+            &[
+                ("+61 479 548 515", "479548515"),
+                ("0479548515", "479548515"),
+                ("(02) 8899-2403", "288992403"),
+                ("000", ""),
+            ],
+        );
         check(Kind::Street, &[("12, Main  St.", "12 main st"), ("Straße des 17. Juni", "strasse des 17 juni")]);
         check(Kind::PostalCode, &[("SW1A 1AA", "sw1a1aa"), ("00-950", "00950")]);
         check(Kind::Number, &[("1 234,50", "1234.5"), ("abc", "")]);
@@ -249,7 +365,13 @@ mod tests {
 
     #[test]
     fn sounds() {
-        for (a, b) in [("meier", "mayer"), ("schmidt", "schmitt"), ("philip", "filip"), ("kowalski", "kovalsky"), ("stephen", "steven")] {
+        for (a, b) in [
+            ("meier", "mayer"),
+            ("schmidt", "schmitt"),
+            ("philip", "filip"),
+            ("kowalski", "kovalsky"),
+            ("stephen", "steven"),
+        ] {
             assert_eq!(sound(a.as_bytes()), sound(b.as_bytes()), "{a} {b}");
         }
         assert_ne!(sound(b"smith"), sound(b"jones"));

@@ -141,8 +141,7 @@ impl Table {
         let delimiter = [b',', b';', b'\t'].into_iter().rev().max_by_key(|d| occurs(*d)).unwrap_or(b',');
         // The parser takes a mark of byte order off by itself.
         let mut csv = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(reader);
-        let names: Vec<String> =
-            csv.byte_headers()?.iter().map(|name| decode(name).0.trim().to_owned()).collect();
+        let names: Vec<String> = csv.byte_headers()?.iter().map(|name| decode(name).0.trim().to_owned()).collect();
         if names.iter().all(String::is_empty) {
             return Err(ReadError::Empty);
         }
@@ -177,7 +176,9 @@ impl Table {
             column.codes.shrink_to_fit();
         }
         table.notes.extend(oddities.not_utf8.note("Values are not UTF-8 and were read as Windows-1252"));
-        table.notes.extend(oddities.short.note("Rows have fewer cells than the header; the missing ones count as empty"));
+        table
+            .notes
+            .extend(oddities.short.note("Rows have fewer cells than the header; the missing ones count as empty"));
         table.notes.extend(oddities.long.note("Rows have more cells than the header; the surplus was left out"));
         let repeated = table.repeated_ids();
         table.notes.extend(repeated.note("Ids stand there more than once; each row counts as a record of its own"));
@@ -320,7 +321,9 @@ mod tests {
         let plain = "rec_id, name ,town\n1,Ann,York\n2, Bob ,\n";
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         packed.write_all(plain.as_bytes()).unwrap();
-        for bytes in [plain.into(), packed.finish().unwrap(), format!("\u{feff}{plain}").into(), plain.replace(',', ";").into()] {
+        for bytes in
+            [plain.into(), packed.finish().unwrap(), format!("\u{feff}{plain}").into(), plain.replace(',', ";").into()]
+        {
             let table = Table::read_csv(bytes.as_slice()).unwrap();
             assert_eq!((table.len(), table.id_name(), table.id(1)), (2, "rec_id", b"2".as_slice()));
             assert_eq!(cells(&table, "name"), ["Ann", "Bob"]);

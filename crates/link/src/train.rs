@@ -89,10 +89,13 @@ fn by_chance(model: &Model, records: &Records, frequencies: &Frequencies, seed: 
             }
             counts
         })
-        .reduce(|| vec![[0; 16]; model.comparisons.len()], |mut all, part| {
-            all.iter_mut().zip(part).for_each(|(all, part)| all.iter_mut().zip(part).for_each(|(a, p)| *a += p));
-            all
-        });
+        .reduce(
+            || vec![[0; 16]; model.comparisons.len()],
+            |mut all, part| {
+                all.iter_mut().zip(part).for_each(|(all, part)| all.iter_mut().zip(part).for_each(|(a, p)| *a += p));
+                all
+            },
+        );
     let probabilities = |(i, counts): (usize, [u32; 16])| {
         let levels = levels(model.comparisons[i].kind).len();
         let counts = &counts[1..=levels];
@@ -314,7 +317,8 @@ fn maximise(
             }
             let counts = &expected.levels[i][whose as usize][1..=usual.len()];
             let total: f64 = counts.iter().sum::<f64>() + USUAL_PAIRS;
-            let learned = counts.iter().zip(usual).map(|(count, usual)| ((count + USUAL_PAIRS * usual) / total).max(FLOOR));
+            let learned =
+                counts.iter().zip(usual).map(|(count, usual)| ((count + USUAL_PAIRS * usual) / total).max(FLOOR));
             let mut learned: Vec<f64> = learned.collect();
             if whose == Tied::Same && comparison.shared == Shared::Person {
                 hold_last(&mut learned, usual, held);

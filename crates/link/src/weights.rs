@@ -140,11 +140,15 @@ pub struct Weights {
 
 impl Weights {
     pub(crate) fn check(&self, model: &Model) -> Result<(), ModelError> {
-        let error = |cause: String| Err(ModelError::new("weights", cause, "Remove [weights], so that they are learned anew"));
+        let error =
+            |cause: String| Err(ModelError::new("weights", cause, "Remove [weights], so that they are learned anew"));
         if self.comparison.len() != model.comparisons.len() {
             return error("there are not as many as comparisons".into());
         }
-        if !self.classes.iter().all(|p| (0.0..=1.0).contains(p)) || self.classes[0] <= 0.0 || self.classes[CLASSES - 1] <= 0.0 {
+        if !self.classes.iter().all(|p| (0.0..=1.0).contains(p))
+            || self.classes[0] <= 0.0
+            || self.classes[CLASSES - 1] <= 0.0
+        {
             return error("the classes are no probabilities".into());
         }
         for (weights, comparison) in self.comparison.iter().zip(&model.comparisons) {

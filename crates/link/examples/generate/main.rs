@@ -80,7 +80,8 @@ fn main() -> std::io::Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let value = |name: &str| arguments.iter().position(|a| a == name).and_then(|i| arguments.get(i + 1));
     let number = |name: &str, default: f64| value(name).and_then(|text| text.parse().ok()).unwrap_or(default);
-    let (records, errors, missing) = (number("--records", 10_000.0) as usize, number("--errors", 0.04), number("--missing", 0.15));
+    let (records, errors, missing) =
+        (number("--records", 10_000.0) as usize, number("--errors", 0.04), number("--missing", 0.15));
     let code = value("--country").map_or("en", String::as_str);
     let country = COUNTRIES.iter().find(|country| country.code == code).unwrap_or(&COUNTRIES[0]);
     let words = |text: &'static str| text.split(' ').collect::<Vec<_>>();
@@ -160,11 +161,18 @@ impl World<'_> {
 
     fn email(&mut self, given: &str, surname: &str, birth: usize) -> String {
         let ascii = |text: &str| -> String {
-            latin(&text.to_lowercase()).chars().filter_map(|c| match c {
-                'ü' => Some('u'), 'ö' | 'ó' => Some('o'), 'ä' | 'á' | 'ą' => Some('a'), 'é' | 'ę' => Some('e'), 'ł' => Some('l'),
-                c if c.is_ascii_alphanumeric() => Some(c),
-                _ => None,
-            }).collect()
+            latin(&text.to_lowercase())
+                .chars()
+                .filter_map(|c| match c {
+                    'ü' => Some('u'),
+                    'ö' | 'ó' => Some('o'),
+                    'ä' | 'á' | 'ą' => Some('a'),
+                    'é' | 'ę' => Some('e'),
+                    'ł' => Some('l'),
+                    c if c.is_ascii_alphanumeric() => Some(c),
+                    _ => None,
+                })
+                .collect()
         };
         let (given, surname) = (ascii(given), ascii(surname));
         let tail = self.digits(3);
@@ -195,7 +203,11 @@ impl World<'_> {
             let birth_surname = if i == 1 && self.random.happens(0.25) { self.surname() } else { surname.clone() };
             let name = if woman { self.feminine(&birth_surname) } else { birth_surname };
             let twin = i > 0 && self.random.happens(0.08);
-            let birth = if twin { members[i - 1].birth } else { (1935 + self.random.below(72), 1 + self.random.below(12), 1 + self.random.below(28)) };
+            let birth = if twin {
+                members[i - 1].birth
+            } else {
+                (1935 + self.random.below(72), 1 + self.random.below(12), 1 + self.random.below(28))
+            };
             let other_surname = (woman && self.random.happens(0.08)).then(|| self.surname());
             let mut emails = Vec::new();
             while self.random.happens(0.6) && emails.len() < 3 {
@@ -253,8 +265,16 @@ impl World<'_> {
             DateForm::MonthFirst => format!("{month:02}/{day:02}/{year:04}"),
         };
         let cells = [
-            (given, 0.2), (surname, 0.15), (birth, 1.4), (email, 0.8), (phone, 0.8), (address.number.clone(), 0.7),
-            (address.street.clone(), 0.7), (address.town.clone(), 0.7), (address.postcode.clone(), 0.7), (address.state.clone(), 0.7),
+            (given, 0.2),
+            (surname, 0.15),
+            (birth, 1.4),
+            (email, 0.8),
+            (phone, 0.8),
+            (address.number.clone(), 0.7),
+            (address.street.clone(), 0.7),
+            (address.town.clone(), 0.7),
+            (address.postcode.clone(), 0.7),
+            (address.state.clone(), 0.7),
         ];
         let cells: Vec<String> = cells
             .into_iter()
@@ -299,8 +319,8 @@ impl World<'_> {
 fn latin(text: &str) -> String {
     const FROM: &str = "абвгдеёжзийклмнопрстуфхцчшщъыьэюя";
     const TO: [&str; 33] = [
-        "a", "b", "v", "g", "d", "e", "e", "zh", "z", "i", "y", "k", "l", "m", "n", "o", "p", "r", "s", "t", "u", "f", "kh", "ts",
-        "ch", "sh", "sch", "", "y", "", "e", "yu", "ya",
+        "a", "b", "v", "g", "d", "e", "e", "zh", "z", "i", "y", "k", "l", "m", "n", "o", "p", "r", "s", "t", "u", "f",
+        "kh", "ts", "ch", "sh", "sch", "", "y", "", "e", "yu", "ya",
     ];
     let one = |c: char| FROM.chars().position(|from| from == c).map_or(c.to_string(), |i| TO[i].to_owned());
     text.chars().map(one).collect()

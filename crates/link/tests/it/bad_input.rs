@@ -5,14 +5,14 @@ use onefold_link::{Linker, Model, Table};
 use crate::people::quiet;
 
 fn linked(table: &Table, model: &Model) -> onefold_link::Linked {
-    let linker = Linker::new(table, model, &quiet).unwrap();
+    let linker = Linker::new(table, model, &quiet).expect("the model fits the table");
     let weights = linker.train(1, &quiet);
     model_is_sound(model, &weights);
     linker.link(&weights, &quiet)
 }
 
 fn model_is_sound(model: &Model, weights: &onefold_link::Weights) {
-    Model { weights: Some(weights.clone()), ..model.clone() }.validate().unwrap();
+    Model { weights: Some(weights.clone()), ..model.clone() }.validate().expect("what was learned makes sense");
 }
 
 #[test]
@@ -40,7 +40,8 @@ fn a_column_that_became_empty_harms_nothing() {
 
 #[test]
 fn no_keys_no_pairs() {
-    let model = Model::guess(&Table::read_csv("id,email,dob\n1,a@x.org,19800102\n2,b@x.org,19800103\n".as_bytes()).unwrap());
+    let model =
+        Model::guess(&Table::read_csv("id,email,dob\n1,a@x.org,19800102\n2,b@x.org,19800103\n".as_bytes()).unwrap());
     let table = Table::read_csv("id,email,dob\n1,,\n2,null,unknown\n3,,\n".as_bytes()).unwrap();
     let linked = linked(&table, &model.unwrap());
     assert_eq!((linked.pairs.len(), linked.clusters), (0, vec![0, 1, 2]));
@@ -52,12 +53,23 @@ fn a_value_that_all_have_is_said_and_left_out() {
     for i in 0..100_000u64 {
         // Everybody gave the shop's own number; every second one is there twice.
         let person = i / 2;
-        lines.push_str(&format!("{i},g{},s{},0299990000,{}\n", person % 997, person % 9973, 19_400_101 + person % 60 * 10_000));
+        lines.push_str(&format!(
+            "{i},g{},s{},0299990000,{}\n",
+            person % 997,
+            person % 9973,
+            19_400_101 + person % 60 * 10_000
+        ));
     }
     let table = Table::read_csv(lines.as_bytes()).unwrap();
     let model = Model::guess(&table).unwrap();
     assert!(model.position("phone").is_none(), "a constant column is no comparison");
-    let mut model = Model::guess(&Table::read_csv("id,first_name,last_name,phone,dob\n1,a,b,041111111,19800101\n2,c,d,042222222,19810101\n".as_bytes()).unwrap()).unwrap();
+    let mut model = Model::guess(
+        &Table::read_csv(
+            "id,first_name,last_name,phone,dob\n1,a,b,041111111,19800101\n2,c,d,042222222,19810101\n".as_bytes(),
+        )
+        .unwrap(),
+    )
+    .unwrap();
     model.rules.truncate(3);
     let linked = linked(&table, &model);
     let phone = model.rules.iter().position(|rule| rule.to_string() == "phone").unwrap();
@@ -82,13 +94,17 @@ fn a_model_that_names_a_missing_column_is_refused_with_a_cure() {
     let model = Model::guess(&Table::read_csv(with.as_bytes()).unwrap()).unwrap();
     let other = Table::read_csv("id,given,last_name,dob\n1,ann,lee,19800102\n".as_bytes()).unwrap();
     let error = model.check(&other).unwrap_err().to_string();
-    assert!(error.contains("no column \"first_name\"; they have: given, last_name, dob") && error.contains("--guess"), "{error}");
+    assert!(
+        error.contains("no column \"first_name\"; they have: given, last_name, dob") && error.contains("--guess"),
+        "{error}"
+    );
     assert!(Linker::new(&other, &model, &quiet).is_err());
 }
 
 #[test]
 fn models_that_make_no_sense_are_refused() {
-    let table = Table::read_csv("id,first_name,last_name,dob\n1,ann,lee,19800102\n2,bob,roe,19810304\n".as_bytes()).unwrap();
+    let table =
+        Table::read_csv("id,first_name,last_name,dob\n1,ann,lee,19800102\n2,bob,roe,19810304\n".as_bytes()).unwrap();
     let good = Model::guess(&table).unwrap().to_toml();
     let bad = |from: &str, to: &str| Model::from_toml(&good.replace(from, to)).unwrap_err().to_string();
     assert!(Model::from_toml(&good).is_ok());

@@ -7,14 +7,14 @@ use crate::people::{pairs_within, quiet};
 
 fn read(name: &str) -> Table {
     let path = format!("{}/tests/data/{name}.csv.gz", env!("CARGO_MANIFEST_DIR"));
-    Table::read_csv(std::fs::File::open(path).unwrap()).unwrap()
+    Table::read_csv(std::fs::File::open(path).expect("the file is there")).expect("it is a table")
 }
 
 /// F1 over pairs within clusters, and how many of these are false.
 fn figures(table: &Table, clusters: &[u32]) -> (f64, usize) {
     let person = |row: usize| {
         let id = String::from_utf8_lossy(table.id(row)).into_owned();
-        id.split('-').nth(1).unwrap().to_owned()
+        id.split('-').nth(1).expect("an id has three parts").to_owned()
     };
     let truth: Vec<String> = (0..table.len()).map(person).collect();
     let right = pairs_within(clusters.iter().zip(&truth));
@@ -25,7 +25,7 @@ fn figures(table: &Table, clusters: &[u32]) -> (f64, usize) {
 #[track_caller]
 fn check(table: &Table, model: &Model) {
     for seed in [1, 2, 3] {
-        let linker = Linker::new(table, model, &quiet).unwrap();
+        let linker = Linker::new(table, model, &quiet).expect("the model fits the table");
         let weights = model.weights.clone().unwrap_or_else(|| linker.train(seed, &quiet));
         let (f1, false_pairs) = figures(table, &linker.link(&weights, &quiet).clusters);
         assert!(f1 >= 0.997 && false_pairs <= 2, "F1 {f1}, {false_pairs} false pairs");

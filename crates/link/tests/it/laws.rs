@@ -29,7 +29,7 @@ fn records() -> impl Strategy<Value = Vec<String>> {
 
 fn table(records: &[(usize, &String)]) -> Table {
     let lines: String = records.iter().map(|(id, record)| format!("{id},{record}\n")).collect();
-    Table::read_csv(format!("{HEADER}{lines}").as_bytes()).unwrap()
+    Table::read_csv(format!("{HEADER}{lines}").as_bytes()).expect("a table")
 }
 
 /// A model whose limits are so low that these records reach them.
@@ -51,7 +51,7 @@ fn by_id<'a>(ids: impl Fn(u32) -> &'a [u8], clusters: &[u32]) -> BTreeMap<String
 }
 
 fn linked(table: &Table, model: &Model, weights: &onefold_link::Weights) -> Linked {
-    Linker::new(table, model, &quiet).unwrap().link(weights, &quiet)
+    Linker::new(table, model, &quiet).expect("the model fits the table").link(weights, &quiet)
 }
 
 proptest! {

@@ -45,12 +45,14 @@ fn misspelt(random: &mut Random, text: &str) -> String {
 /// A file and who its records are.
 fn households(seed: u64, households: usize) -> (Table, Vec<usize>) {
     let mut random = Random(seed);
-    let (given, surnames): (Vec<&str>, Vec<&str>) = (GIVEN.split_whitespace().collect(), SURNAMES.split_whitespace().collect());
+    let (given, surnames): (Vec<&str>, Vec<&str>) =
+        (GIVEN.split_whitespace().collect(), SURNAMES.split_whitespace().collect());
     let mut lines = String::from("id,first_name,last_name,birth_date,email,mobile,house_no,street,city,zip\n");
     let (mut truth, mut person) = (Vec::new(), 0);
     for _ in 0..households {
         let surname = surnames[random.below(surnames.len())];
-        let street = format!("{} {}", surnames[random.below(surnames.len())], ["street", "road", "lane"][random.below(3)]);
+        let street =
+            format!("{} {}", surnames[random.below(surnames.len())], ["street", "road", "lane"][random.below(3)]);
         let (number, town) = (1 + random.below(150), random.below(60));
         let landline = format!("02{:08}", random.below(100_000_000));
         let mut birth = String::new();
@@ -73,7 +75,7 @@ fn households(seed: u64, households: usize) -> (Table, Vec<usize>) {
             person += 1;
         }
     }
-    (Table::read_csv(lines.as_bytes()).unwrap(), truth)
+    (Table::read_csv(lines.as_bytes()).expect("a table"), truth)
 }
 
 #[test]
