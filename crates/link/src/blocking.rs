@@ -133,62 +133,62 @@ struct Grouped {
     counts: RuleCounts,
 }
 
+/// Room for the keys of one rule, used again for the next.
+#[derive(Default)]
+struct Scratch {
+    keyed: Vec<(u64, u32)>,
+    by_bucket: Vec<(u64, u32)>,
+}
+
 impl Grouped {
     /// Groups are numbered by their first members, so that going through them goes through memory in order.
-    /// `slots` is for reuse.
-    fn of(records: &Records, keys: &Keys, rule: usize, records_max: usize, slots: &mut Vec<(u64, u32)>) -> Grouped {
-        const NO_KEY: u32 = u32::MAX;
-        let mask = (records.len() * 3 / 2).next_power_of_two() - 1;
-        // Open addressing: a key, and one more than its number.
-        slots.clear();
-        slots.resize(mask + 1, (0, 0));
-        let mut sizes: Vec<u32> = Vec::new();
-        let mut of_row: Vec<u32> = Vec::with_capacity(records.len());
+    fn of(records: &Records, keys: &Keys, rule: usize, records_max: usize, scratch: &mut Scratch) -> Grouped {
+        const BUCKET_BITS: u32 = 8;
+        let bucket = |key: u64| (key >> (64 - BUCKET_BITS)) as usize;
+        // Into buckets that fit a cache, and sorted there.
+        let mut starts = [0usize; (1 << BUCKET_BITS) + 1];
+        scratch.keyed.clear();
         for row in 0..records.len() {
-            let Some(key) = keys.key(rule, records, records.row(row)) else {
-                of_row.push(NO_KEY);
-                continue;
-            };
-            let mut place = key as usize & mask;
-            while slots[place].1 != 0 && slots[place].0 != key {
-                place = (place + 1) & mask;
-            }
-            if slots[place].1 == 0 {
-                sizes.push(0);
-                slots[place] = (key, sizes.len() as u32);
-            }
-            let number = slots[place].1 - 1;
-            sizes[number as usize] += 1;
-            of_row.push(number);
-        }
-        let mut counts = RuleCounts { keyed: sizes.iter().map(|size| *size as usize).sum(), ..RuleCounts::default() };
-        // From keys to groups: 0 for those of one record and for crowded ones.
-        let (mut groups, mut ends) = (Vec::with_capacity(sizes.len()), Vec::new());
-        let mut end = 0;
-        for size in sizes {
-            let count = size as usize;
-            let is_crowded = count > records_max;
-            counts.crowded_keys += usize::from(is_crowded);
-            counts.crowded_records += if is_crowded { count } else { 0 };
-            if is_crowded || count < 2 {
-                groups.push(0);
-            } else {
-                counts.pairs += count * (count - 1) / 2;
-                ends.push(end);
-                end += size;
-                groups.push(ends.len() as u32);
+            if let Some(key) = keys.key(rule, records, records.row(row)) {
+                scratch.keyed.push((key, row as u32));
+                starts[bucket(key) + 1] += 1;
             }
         }
-        let mut members = vec![0; end as usize];
-        for (row, of_row) in of_row.iter_mut().enumerate() {
-            *of_row = if *of_row == NO_KEY { 0 } else { groups[*of_row as usize] };
-            if *of_row != 0 {
-                // Until its last member is in its place, a group's end is where the next one goes.
-                let next = &mut ends[*of_row as usize - 1];
-                members[*next as usize] = row as u32;
-                *next += 1;
+        (1..starts.len()).for_each(|i| starts[i] += starts[i - 1]);
+        scratch.by_bucket.resize(scratch.keyed.len(), (0, 0));
+        let mut next = starts;
+        for &(key, row) in &scratch.keyed {
+            let place = &mut next[bucket(key)];
+            scratch.by_bucket[*place] = (key, row);
+            *place += 1;
+        }
+        let mut counts = RuleCounts { keyed: scratch.keyed.len(), ..RuleCounts::default() };
+        let mut groups: Vec<(u32, u32, u32)> = Vec::new();
+        for range in starts.windows(2) {
+            let in_bucket = &mut scratch.by_bucket[range[0]..range[1]];
+            in_bucket.sort_unstable();
+            let mut start = range[0];
+            for group in in_bucket.chunk_by(|a, b| a.0 == b.0) {
+                if group.len() > records_max {
+                    counts.crowded_keys += 1;
+                    counts.crowded_records += group.len();
+                } else if group.len() > 1 {
+                    groups.push((group[0].1, start as u32, group.len() as u32));
+                    counts.pairs += group.len() * (group.len() - 1) / 2;
+                }
+                start += group.len();
             }
         }
+        groups.sort_unstable();
+        let (mut members, mut ends) = (Vec::new(), Vec::with_capacity(groups.len()));
+        let mut of_row = vec![0; records.len()];
+        for (_, start, len) in groups {
+            let group = &scratch.by_bucket[start as usize..(start + len) as usize];
+            members.extend(group.iter().map(|(_, row)| *row));
+            ends.push(members.len() as u32);
+            group.iter().for_each(|(_, row)| of_row[*row as usize] = ends.len() as u32);
+        }
+        members.shrink_to_fit();
         Grouped { of_row, members, ends, counts }
     }
 }
@@ -201,7 +201,7 @@ impl Blocks {
         let grouped: Vec<Grouped> = (0..rules)
             .into_par_iter()
             .with_max_len(1)
-            .map_init(Vec::new, |slots, rule| Grouped::of(records, keys, rule, records_max, slots))
+            .map_init(Scratch::default, |scratch, rule| Grouped::of(records, keys, rule, records_max, scratch))
             .collect();
         for grouped in grouped {
             of_rows.push(grouped.of_row);

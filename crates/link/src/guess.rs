@@ -401,7 +401,7 @@ fn rules(comparisons: &[Comparison]) -> Vec<Rule> {
     add(&[sound(&given), sound(&surname), exact(&postcode)]);
     add(&[sound(&given), exact(&number), exact(&postcode)]);
     add(&[exact(&surname), exact(&postcode)]);
-    add(&[exact(&surname), exact(&street)]);
+    add(&[first(&given), exact(&surname), exact(&street)]);
     // Where little is known, what little there is.
     if rules.is_empty() {
         let mut add = |parts: &[Option<Part>]| {

@@ -5,6 +5,7 @@
 //! those alone are clustered anew. A key that one record too many has in common is crowded from then on, and the pairs
 //! that only it had made are taken back, as if they had never been made.
 
+use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
@@ -134,10 +135,11 @@ impl Index {
         let count = index.records.len();
         index.ids = (0..count).map(|row| linker.table.id(row).into()).collect();
         let (records, keys) = (&index.records, &index.keys);
-        for (rule, chains) in index.chains.iter_mut().enumerate() {
+        index.chains.par_iter_mut().enumerate().with_max_len(1).for_each(|(rule, chains)| {
             let key_of = |row: u32| (row != NOBODY).then(|| keys.key(rule, records, records.row(row as usize)))?;
+            chains.slots = vec![(NOBODY, 0); (count * 2).next_power_of_two().max(64)];
             (0..count as u32).for_each(|row| chains.add(row, key_of(row), &key_of));
-        }
+        });
         index.edges = vec![SmallVec::new(); count];
         let judge = linker.judge(&index.scorer);
         for pair in linked.pairs.iter().filter(|pair| judge.connects(pair)) {
