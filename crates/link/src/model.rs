@@ -221,7 +221,7 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Thresholds { join: 1.0, keep: -6.0, block_records_max: 400, component_records_max: 200 }
+        Thresholds { join: 2.0, keep: -6.0, block_records_max: 400, component_records_max: 200 }
     }
 }
 
