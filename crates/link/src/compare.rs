@@ -39,13 +39,13 @@ const fn level(name: &'static str, usual: f64) -> Level {
 /// The levels of a kind from 1 on.
 pub fn levels(kind: Kind) -> &'static [Level] {
     const NAME: &[Level] = &[
-        level("equal", 0.86),
-        level("one letter differs", 0.06),
+        level("equal", 0.87),
+        level("one letter differs", 0.065),
         level("similar", 0.02),
         level("initial", 0.02),
         level("sounds alike", 0.005),
         level("given name and surname mixed up", 0.01),
-        level("differs", 0.025),
+        level("differs", 0.01),
     ];
     const DATE: &[Level] = &[
         level("equal", 0.92),
