@@ -1,7 +1,7 @@
 //! Links a CSV file with a guessed or a given model, and prints figures against a column of truth where there is one.
 //!
 //! `link_file FILE [--model MODEL] [--join BITS] [--seed SEED] [--without RULE]… [--save MODEL] [--weights] [--pairs]
-//! [--calibration] [--explain ID --with ID] [--one-more]`
+//! [--calibration] [--explain ID --with ID] [--one-more] [--report HTML] [--output CSV]`
 
 use std::{collections::HashMap, fs::File};
 
@@ -41,12 +41,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         one_more(&table, &model, Index::of(&linker, &weights, &linked), &clock);
     }
     drop(linker);
-    model.weights = Some(weights);
+    model.weights = Some(weights.clone());
     if let Some(path) = value("--save") {
         std::fs::write(path, model.to_toml())?;
     }
     if has("--weights") {
         println!("{}", model.to_toml());
+    }
+    if let Some(path) = value("--report") {
+        std::fs::write(path, onefold_link::report(&table, &model, &weights, &linked))?;
+    }
+    if let Some(path) = value("--output") {
+        linked.write_clusters(&table, File::create(path)?)?;
     }
     for (rule, counts) in model.rules.iter().zip(&linked.rules) {
         println!(

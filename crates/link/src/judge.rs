@@ -23,6 +23,13 @@ pub struct Pair {
     pub score: f32,
 }
 
+impl Pair {
+    /// The probability that both are one person.
+    pub fn probability(&self) -> f64 {
+        1.0 / (1.0 + (-f64::from(self.score)).exp2())
+    }
+}
+
 /// What it takes to judge records.
 #[derive(Clone, Copy)]
 pub struct Judge<'a> {
