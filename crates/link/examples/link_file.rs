@@ -1,11 +1,11 @@
 //! Links a CSV file with a guessed or a given model, and prints figures against a column of truth where there is one.
 //!
-//! `link_file FILE [--model MODEL] [--join BITS] [--seed SEED] [--without RULE]… [--save MODEL] [--weights] [--pairs]
+//! `link_file FILE [--model MODEL] [--join BITS] [--seed SEED] [--without RULE]… [--save MODEL] [--weights] [--pairs] [--plain]
 //! [--calibration] [--explain ID --with ID] [--one-more] [--report HTML] [--output CSV]`
 
 use std::{collections::HashMap, fs::File};
 
-use onefold_link::{Index, Linker, Model, Table};
+use onefold_link::{Index, Linker, Model, Pair, Shared, Table};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +22,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (i, _) in arguments.iter().enumerate().filter(|(_, a)| *a == "--without") {
         let rule = arguments.get(i + 1).cloned().unwrap_or_default();
         model.rules.retain(|r| r.to_string() != rule);
+    }
+    // Two classes only, as Fellegi and Sunter have them: for comparison.
+    if has("--plain") {
+        for comparison in &mut model.comparisons {
+            (comparison.shared, comparison.address) = (Shared::Household, false);
+        }
     }
     if let Some(join) = value("--join") {
         model.thresholds.join = join.parse()?;
@@ -77,6 +83,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             print!("pairs > {threshold:4}: ");
             figures(right, found.len(), true_pairs);
         }
+        print!("all connected: ");
+        let closed = closed(table.len(), linked.pairs.iter().filter(|p| f64::from(p.score) > model.thresholds.join));
+        let both: Vec<_> = closed.iter().zip(&truth).collect();
+        figures(pairs_within(&both), pairs_within(&closed), true_pairs);
         let found = pairs_within(&linked.clusters);
         let both: Vec<(u32, u32)> = linked.clusters.iter().copied().zip(truth.iter().copied()).collect();
         let right = pairs_within(&both);
@@ -131,6 +141,23 @@ fn pairs_within<T: std::hash::Hash + Eq>(labels: &[T]) -> usize {
     let mut counts: HashMap<&T, usize> = HashMap::new();
     labels.iter().for_each(|label| *counts.entry(label).or_default() += 1);
     counts.values().map(|n| n * (n - 1) / 2).sum()
+}
+
+/// What taking all pairs as certain would make: connected groups.
+fn closed<'a>(count: usize, pairs: impl Iterator<Item = &'a Pair>) -> Vec<usize> {
+    fn find(sets: &mut [usize], mut of: usize) -> usize {
+        while sets[of] != of {
+            sets[of] = sets[sets[of]];
+            of = sets[of];
+        }
+        of
+    }
+    let mut sets: Vec<usize> = (0..count).collect();
+    for pair in pairs {
+        let (a, b) = (find(&mut sets, pair.a as usize), find(&mut sets, pair.b as usize));
+        sets[a] = b;
+    }
+    (0..count).map(|of| find(&mut sets, of)).collect()
 }
 
 /// Some clusters that are wrong, with all records of the people in them.

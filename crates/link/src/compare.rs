@@ -47,6 +47,14 @@ pub fn levels(kind: Kind) -> &'static [Level] {
         level("given name and surname mixed up", 0.01),
         level("differs", 0.01),
     ];
+    const SURNAME: &[Level] = &[
+        level("equal", 0.88),
+        level("one letter differs", 0.065),
+        level("similar", 0.02),
+        level("initial", 0.02),
+        level("sounds alike", 0.005),
+        level("differs", 0.01),
+    ];
     const DATE: &[Level] = &[
         level("equal", 0.92),
         level("one digit differs", 0.05),
@@ -73,7 +81,8 @@ pub fn levels(kind: Kind) -> &'static [Level] {
     const NUMBER: &[Level] =
         &[level("equal", 0.8), level("within 1 %", 0.05), level("within 10 %", 0.05), level("differs", 0.1)];
     match kind {
-        Kind::GivenName | Kind::Surname => NAME,
+        Kind::GivenName => NAME,
+        Kind::Surname => SURNAME,
         Kind::Date => DATE,
         Kind::Email => EMAIL,
         Kind::Phone | Kind::HouseNumber | Kind::PostalCode => CODE,
@@ -180,8 +189,9 @@ fn level_of(kind: Kind, values: &Values, x: u32, y: u32, scratch: &mut Scratch) 
     };
     match kind {
         Kind::GivenName | Kind::Surname => {
+            let differs = levels(kind).len() as u8;
             if shorter == 1 {
-                return if text(x)[0] == text(y)[0] { 4 } else { 7 };
+                return if text(x)[0] == text(y)[0] { 4 } else { differs };
             }
             match edits(2) {
                 // Of two or three letters, one is much.
@@ -190,7 +200,7 @@ fn level_of(kind: Kind, values: &Values, x: u32, y: u32, scratch: &mut Scratch) 
                 1 if shorter >= 3 => 3,
                 _ if similar(scratch, values, x, y, 0.92) || part_of(values, x, y) => 3,
                 _ if values.extras[x as usize] == values.extras[y as usize] => 5,
-                _ => 7,
+                _ => differs,
             }
         }
         Kind::Date => {
