@@ -229,7 +229,7 @@ impl Default for Thresholds {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// Of the format: [`VERSION`].
+    /// Of the format; 1.
     pub version: u32,
     /// From which score on.
     #[serde(default)]

@@ -246,6 +246,26 @@ fn column(table: &Table, comparison: &Comparison, values: &mut Values) -> Vec<u3
     column.codes.iter().map(|code| codes[*code as usize]).collect()
 }
 
+/// Records that the usual shares of values weigh as much as: in a file of ten, nobody's name is rare.
+const USUAL_RECORDS: f64 = 200.0;
+
+/// How many of people have a value of this kind in common with one of them, where no records tell: roughly, as in any
+/// country.
+fn usual_share(kind: Kind) -> f64 {
+    match kind {
+        Kind::GivenName => 0.01,
+        Kind::Surname => 0.002,
+        Kind::Date => 5e-5,
+        Kind::Email | Kind::Phone | Kind::Identifier => 1e-6,
+        Kind::Street => 0.002,
+        Kind::HouseNumber => 0.01,
+        Kind::Locality => 0.01,
+        Kind::PostalCode => 0.002,
+        Kind::Category => 0.3,
+        Kind::Number | Kind::Text => 0.01,
+    }
+}
+
 /// How often each value occurs, which says what agreeing in it is worth. Frozen: a record that is added later does not
 /// change what was decided about others.
 #[derive(Debug, Clone)]
@@ -267,10 +287,15 @@ impl Frequencies {
                 let mut counts = vec![0u32; records.values(i).texts.len()];
                 (0..records.len()).for_each(|row| counts[records.row(row)[i] as usize] += 1);
                 counts[MISSING as usize] = 0;
-                let total = counts.iter().map(|count| f64::from(*count)).sum::<f64>().max(1.0);
+                let usual = usual_share(records.kinds[i].0);
+                let total = counts.iter().map(|count| f64::from(*count)).sum::<f64>();
+                let log = |count: u32| {
+                    ((f64::from(count.max(1)) + USUAL_RECORDS * usual) / (total + USUAL_RECORDS)).log2() as f32
+                };
                 let pairs = counts.iter().map(|c| f64::from(*c) * (f64::from(*c) - 1.0)).sum::<f64>();
-                let log = |count: u32| (f64::from(count.max(1)) / total).log2() as f32;
-                (counts.iter().map(|c| log(*c)).collect(), log(1), pairs / (total * (total - 1.0)).max(1.0))
+                let usual_pairs = USUAL_RECORDS * (USUAL_RECORDS - 1.0);
+                let repeats = (pairs + usual * usual_pairs) / (total * (total - 1.0) + usual_pairs);
+                (counts.iter().map(|c| log(*c)).collect(), log(1), repeats)
             })
             .collect();
         let mut frequencies = Frequencies { logs: Vec::new(), unseen: Vec::new(), repeats: Vec::new() };

@@ -254,11 +254,13 @@ mod tests {
     fn a_report_is_whole_and_escapes_what_it_shows() {
         let rows = "id,first_name,last_name,dob\n<b>1,ann,lee,19800102\n2&,ann,lee,19800102\n3,bob,roe,19810304\n";
         let table = Table::read_csv(rows.as_bytes()).unwrap();
-        let mut model = Model::guess(&table).unwrap();
-        model.thresholds.join = -3.0;
+        let model = Model::guess(&table).unwrap();
         let linker = Linker::new(&table, &model, &|_| {}).unwrap();
         let weights = linker.train(1, &|_| {});
-        let page = report(&table, &model, &weights, &linker.link(&weights, &|_| {}));
+        let mut linked = linker.link(&weights, &|_| {});
+        linked.clusters = vec![0, 0, 2];
+        linked.pairs = vec![Pair { a: 0, b: 1, score: 3.0 }, Pair { a: 1, b: 2, score: 4.0 }];
+        let page = report(&table, &model, &weights, &linked);
         for tag in ["main", "table", "svg", "tbody", "tr", "td", "h2", "p"] {
             let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
             assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
