@@ -225,22 +225,18 @@ const IGNORED: &[&str] = &[
     "group",
 ];
 
+/// What a column with a person's whole name is called.
+const WHOLE_NAMES: &[&str] =
+    &["name", "fullname", "customername", "contactname", "nombrecompleto", "imieinazwisko", "фио", "vollername"];
+
 impl Model {
     /// A model for the records of `table`. It is a start: read it, and correct what it takes for something else.
     pub fn guess(table: &Table) -> Result<Model, ModelError> {
-        let mut comparisons: Vec<Comparison> = table.columns().iter().filter_map(|c| guess_column(c, table)).collect();
-        let count = |kind| comparisons.iter().filter(|comparison| comparison.kind == kind).count();
-        // One column of each name; a second is a former or middle name.
+        let mut comparisons: Vec<Comparison> = table.columns().iter().filter_map(guess_column).collect();
+        // One column of each name; a second is a middle or a former one.
         for kind in [Kind::GivenName, Kind::Surname] {
-            if count(kind) > 1 {
-                let mut seen = false;
-                for comparison in comparisons.iter_mut().filter(|comparison| comparison.kind == kind) {
-                    if std::mem::replace(&mut seen, true) {
-                        comparison.kind = Kind::Text;
-                    }
-                }
-                return finish(comparisons);
-            }
+            let of_kind = comparisons.iter_mut().filter(|comparison| comparison.kind == kind);
+            of_kind.skip(1).for_each(|comparison| comparison.kind = Kind::Text);
         }
         finish(comparisons)
     }
@@ -277,14 +273,14 @@ fn name_words(name: &str) -> Vec<String> {
     words
 }
 
-fn guess_column(column: &Column, table: &Table) -> Option<Comparison> {
+fn guess_column(column: &Column) -> Option<Comparison> {
     let words = name_words(&column.name);
     let whole = words.concat();
     let named = |names: &[&str]| {
         let is = |word: &str| names.iter().any(|name| word == *name || fold(word) == fold(name));
         is(&whole) || words.iter().any(|word| is(word))
     };
-    let filled = Content::of(column, table);
+    let filled = Content::of(column);
     // Constant or empty: it tells nobody apart.
     if filled.distinct < 2 {
         return None;
@@ -295,20 +291,24 @@ fn guess_column(column: &Column, table: &Table) -> Option<Comparison> {
         Some(Kind::Email) if filled.emails < 0.5 => None,
         Some(Kind::Date) if filled.dates < 0.3 => None,
         Some(Kind::Phone) if filled.digits < 0.5 => None,
+        // As `first_seen` and `last_login`.
+        Some(Kind::GivenName | Kind::Surname) if filled.digits > 0.5 => None,
         Some(Kind::Street) if filled.numbers > 0.8 => Some(Kind::HouseNumber),
         kind => kind,
     };
     let kind = match kind {
         Some(kind) => kind,
+        None if WHOLE_NAMES.iter().any(|name| fold(&whole) == fold(name)) => Kind::Text,
         None if named(IGNORED) => return None,
         None if filled.emails > 0.8 => Kind::Email,
-        None if filled.dates > 0.8 && filled.distinct > 20 => Kind::Date,
+        // A date that goes back far enough to be of births, and not of visits.
+        None if filled.dates > 0.8 && filled.old_dates > 0.5 && filled.distinct > 20 => Kind::Date,
         None => return None,
     };
     let area = matches!(kind, Kind::Locality | Kind::PostalCode) || (kind == Kind::Category && named(AREAS));
     let shared = match kind {
         _ if area => Shared::Area,
-        Kind::GivenName | Kind::Date | Kind::Identifier | Kind::Category | Kind::Number => Shared::Person,
+        Kind::GivenName | Kind::Date | Kind::Identifier | Kind::Category | Kind::Number | Kind::Text => Shared::Person,
         _ => Shared::Household,
     };
     let address = area || matches!(kind, Kind::Street | Kind::HouseNumber);
@@ -321,25 +321,26 @@ struct Content {
     distinct: usize,
     emails: f64,
     dates: f64,
+    old_dates: f64,
     digits: f64,
     numbers: f64,
     month_first: bool,
 }
 
 impl Content {
-    fn of(column: &Column, _: &Table) -> Content {
+    fn of(column: &Column) -> Content {
         let texts =
             || (1..column.values.len() as u32).map(|code| column.values.text(code)).filter(|text| !is_null(text));
         let looked: Vec<_> = texts().take(VALUES_MAX).collect();
         let share = |is: &dyn Fn(&str) -> bool| {
             looked.iter().filter(|text| is(text)).count() as f64 / looked.len().max(1) as f64
         };
-        let is_date = |text: &str| {
+        let is_date = |text: &str, before: u32| {
             let date = prepare(Kind::Date, DateOrder::DayFirst, text);
             let part =
                 |range: std::ops::Range<usize>| date.get(range).and_then(|part| part.parse::<u32>().ok()).unwrap_or(0);
             date.len() == 8
-                && (1850..2100).contains(&part(0..4))
+                && (1850..before).contains(&part(0..4))
                 && (1..=12).contains(&part(4..6))
                 && (1..=31).contains(&part(6..8))
         };
@@ -351,7 +352,8 @@ impl Content {
         Content {
             distinct: looked.len(),
             emails: share(&|text| text.contains('@')),
-            dates: share(&is_date),
+            dates: share(&|text| is_date(text, 2100)),
+            old_dates: share(&|text| is_date(text, 2005)),
             digits: share(&|text| text.bytes().filter(u8::is_ascii_digit).count() >= 5),
             numbers: share(&|text| text.len() <= 6 && text.starts_with(|c: char| c.is_ascii_digit())),
             month_first: share(&second_above_12) > 0.2,
@@ -387,6 +389,11 @@ fn rules(comparisons: &[Comparison]) -> Vec<Rule> {
     for code in of(Kind::Phone).chain(of(Kind::Identifier)) {
         add(&[Some(Part::Exact(code))]);
     }
+    for name in of(Kind::Text).map(Some) {
+        for other in [&birth, &postcode, &town, &street] {
+            add(&[exact(&name), exact(other)]);
+        }
+    }
     add(&[exact(&surname), exact(&birth)]);
     add(&[exact(&given), exact(&birth)]);
     add(&[either.clone(), exact(&postcode)]);
@@ -418,4 +425,91 @@ fn rules(comparisons: &[Comparison]) -> Vec<Rule> {
         add(&[exact(&street)]);
     }
     rules
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The comparisons guessed for a file of these columns, each with the values of two rows.
+    fn guessed(columns: &[(&str, [&str; 2])]) -> Vec<(String, Kind, Shared)> {
+        let line = |cells: Vec<&str>| cells.join(";");
+        let file = [
+            line([&"id"].into_iter().chain(columns.iter().map(|(name, _)| name)).copied().collect()),
+            line([&"1"].into_iter().chain(columns.iter().map(|(_, values)| &values[0])).copied().collect()),
+            line([&"2"].into_iter().chain(columns.iter().map(|(_, values)| &values[1])).copied().collect()),
+        ];
+        let table = Table::read_csv(file.join("\n").as_bytes()).unwrap();
+        let model = Model::guess(&table).unwrap();
+        model.validate().unwrap();
+        model.comparisons.into_iter().map(|c| (c.column, c.kind, c.shared)).collect()
+    }
+
+    #[test]
+    fn understands_columns_in_several_languages() {
+        use Kind::*;
+        let (names, days) = (["ann", "bob"], ["1980-01-31", "1990-02-01"]);
+        let (mails, phones) = (["a@x.org", "b@x.org"], ["0411 222 333", "0411 222 334"]);
+        let (streets, numbers, towns, codes) =
+            (["main st", "high st"], ["1", "12b"], ["york", "bath"], ["4000", "4001"]);
+        let files: [[&str; 9]; 6] = [
+            [
+                "given_name",
+                "surname",
+                "date_of_birth",
+                "email",
+                "phone",
+                "address_1",
+                "street_number",
+                "suburb",
+                "postcode",
+            ],
+            ["FirstName", "LastName", "birthDate", "EmailAddress", "MobileNumber", "Street", "House No", "City", "ZIP"],
+            ["Vorname", "Nachname", "Geburtsdatum", "E-Mail", "Telefon", "Straße", "Hausnummer", "Ort", "PLZ"],
+            ["imię", "nazwisko", "data_urodzenia", "email", "telefon", "ulica", "nr_domu", "miasto", "kod_pocztowy"],
+            ["имя", "фамилия", "дата рождения", "email", "телефон", "улица", "дом", "город", "индекс"],
+            [
+                "nombre",
+                "apellidos",
+                "fecha_nacimiento",
+                "correo",
+                "móvil",
+                "calle",
+                "número",
+                "ciudad",
+                "código_postal",
+            ],
+        ];
+        let kinds = [GivenName, Surname, Date, Email, Phone, Street, HouseNumber, Locality, PostalCode];
+        let values = [names, names, days, mails, phones, streets, numbers, towns, codes];
+        for file in files {
+            let columns: Vec<_> = file.into_iter().zip(values).collect();
+            let found = guessed(&columns);
+            let expected: Vec<_> = file.iter().map(|name| (*name).to_owned()).zip(kinds).collect();
+            assert_eq!(found.iter().map(|(name, kind, _)| (name.clone(), *kind)).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn what_columns_hold_outweighs_what_they_are_called() {
+        let found = guessed(&[
+            ("first_seen", ["2024-01-05", "2024-03-07"]),
+            ("mail", ["main street", "high street"]),
+            ("contact", ["a@x.org", "b@x.org"]),
+            ("name", ["ann lee", "bob roe"]),
+            ("state", ["nsw", "vic"]),
+            ("gender", ["f", "m"]),
+            ("person_id", ["7", "8"]),
+        ]);
+        let found: Vec<_> = found.iter().map(|(name, kind, shared)| (name.as_str(), *kind, *shared)).collect();
+        assert_eq!(
+            found,
+            [
+                ("contact", Kind::Email, Shared::Household),
+                ("name", Kind::Text, Shared::Person),
+                ("state", Kind::Category, Shared::Area),
+                ("gender", Kind::Category, Shared::Person),
+            ]
+        );
+    }
 }
