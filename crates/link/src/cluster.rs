@@ -1,0 +1,114 @@
+//! From scored pairs to people: groups that can refuse a pair.
+//!
+//! Taking every pair above a threshold as certain chains twins, households and namesakes together through one weak link.
+//! Here the records of a connected group are compared *all* with each other, and joined from the bottom up as long as
+//! what two clusters have in common speaks for one person (correlation clustering by agglomeration; Bansal, Blum, Chawla,
+//! Machine Learning 56, 2004). So a pair that speaks against weighs as much as one that speaks for.
+//!
+//! Two clusters are compared as two records are, field by field: the mean of a field over those pairs of their records
+//! that both have it. A mean of the pairs' scores would let records that lack a birth date talk away that all others
+//! contradict each other in it.
+//!
+//! The outcome is a function of the connected group alone: what lies elsewhere, and in which order records came, changes
+//! nothing. That makes a record added later give the same clusters as all records at once.
+
+use crate::weights::{Lanes, odds};
+
+/// How each two of a few records, or of their clusters, compare in each field.
+pub struct Evidence {
+    count: usize,
+    width: usize,
+    prior: Lanes,
+    /// For each pair and field, the sum over pairs of records that both have it, and how many these are.
+    fields: Vec<(Lanes, f64)>,
+}
+
+impl Evidence {
+    /// Of `count` records compared in `width` fields. `compare(i, j, fields)` with `i < j` fills what each field adds to the
+    /// classes, and 1 where both records have it.
+    pub fn of(
+        count: usize,
+        width: usize,
+        prior: Lanes,
+        mut compare: impl FnMut(usize, usize, &mut [(Lanes, f64)]),
+    ) -> Evidence {
+        let mut fields = vec![(Lanes::default(), 0.0); count * count.saturating_sub(1) / 2 * width];
+        let mut pairs = fields.chunks_exact_mut(width);
+        for j in 0..count {
+            for (i, pair) in (0..j).zip(&mut pairs) {
+                compare(i, j, pair);
+            }
+        }
+        Evidence { count, width, prior, fields }
+    }
+
+    fn start(&self, i: usize, j: usize) -> usize {
+        let (i, j) = (i.min(j), i.max(j));
+        (j * (j - 1) / 2 + i) * self.width
+    }
+
+    fn score(&self, i: usize, j: usize) -> f64 {
+        let start = self.start(i, j);
+        let mut lanes = self.prior;
+        for (sum, count) in &self.fields[start..start + self.width] {
+            if *count > 0.0 {
+                lanes.iter_mut().zip(sum).for_each(|(lane, sum)| *lane += sum / count);
+            }
+        }
+        odds(&lanes)
+    }
+
+    /// Adds what `j` has in common with `k` to what `i` has.
+    fn add(&mut self, i: usize, j: usize, k: usize) {
+        let (to, from) = (self.start(i, k), self.start(j, k));
+        for field in 0..self.width {
+            let (sum, count) = self.fields[from + field];
+            let (to, all) = &mut self.fields[to + field];
+            to.iter_mut().zip(sum).for_each(|(to, sum)| *to += sum);
+            *all += count;
+        }
+    }
+
+    /// For each record, the first record of its cluster. Clusters are joined while that scores above `join` bits, the
+    /// best first. Ties go to the records that come first.
+    pub fn clusters(mut self, join: f64) -> Vec<usize> {
+        let count = self.count;
+        let mut first: Vec<usize> = (0..count).collect();
+        let mut alive = first.clone();
+        let mut scores = vec![f64::NEG_INFINITY; count * count];
+        for j in 0..count {
+            (0..j).for_each(|i| scores[i * count + j] = self.score(i, j));
+        }
+        // For each record, its best partner among those after it.
+        let best_of = |scores: &[f64], alive: &[usize], i: usize| -> (f64, usize) {
+            let later = alive.iter().copied().filter(|j| *j > i);
+            later.fold((f64::NEG_INFINITY, 0), |best, j| {
+                if scores[i * count + j] > best.0 { (scores[i * count + j], j) } else { best }
+            })
+        };
+        let mut best: Vec<(f64, usize)> = (0..count).map(|i| best_of(&scores, &alive, i)).collect();
+        loop {
+            let mut most = (join, 0, 0);
+            for &i in &alive {
+                if best[i].0 > most.0 {
+                    most = (best[i].0, i, best[i].1);
+                }
+            }
+            let (_, i, j) = most;
+            if i == j {
+                return first;
+            }
+            alive.retain(|k| *k != j);
+            first.iter_mut().filter(|first| **first == j).for_each(|first| *first = i);
+            for &k in alive.iter().filter(|k| **k != i) {
+                self.add(i, j, k);
+                scores[i.min(k) * count + i.max(k)] = self.score(i, k);
+            }
+            for &k in &alive {
+                if k == i || best[k].1 == j || best[k].1 == i || (k < i && scores[k * count + i] > best[k].0) {
+                    best[k] = best_of(&scores, &alive, k);
+                }
+            }
+        }
+    }
+}
