@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 mkdir -p bench/results
 bin=target/release/onefold
 # Each in an environment of its own: their versions of numpy and pyarrow quarrel.
-for peer in duckdb:duckdb==2.0.0 clickhouse:chdb==4.4.0; do
+for peer in duckdb:duckdb==2.0.0 clickhouse:chdb==4.4.0 splink:splink==5.0.0; do
   folder=target/peers/${peer%%:*}
   if [ ! -x "$folder/bin/python" ]; then
     python3 -m venv "$folder"

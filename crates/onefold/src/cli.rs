@@ -102,9 +102,42 @@ pub enum Command {
     #[cfg(feature = "cluster")]
     #[command(subcommand)]
     Cluster(Cluster),
+    /// Find which records of a file are the same person, without labels; asks no server.
+    Link(Link),
     /// Measure.
     #[command(subcommand)]
     Bench(Bench),
+}
+
+#[derive(Debug, Args)]
+pub struct Link {
+    /// A CSV file, compressed or not; ids stand in the column unique_id, or else in the first.
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// What is compared, and how (TOML); without it a model is guessed from the columns.
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Print the model that is guessed, or the one given, and end.
+    #[arg(long)]
+    pub guess: bool,
+    /// Write each record's id and its cluster's (CSV).
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write the pairs that may be the same, with their scores (CSV).
+    #[arg(long, value_name = "FILE")]
+    pub pairs: Option<PathBuf>,
+    /// Write a page about weights, scores, clusters and doubts (HTML).
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Write the model with the weights that were learned, to be used again (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// Print how the score of two records comes about, and end.
+    #[arg(long, num_args = 2, value_names = ["ID", "ID"])]
+    pub explain: Vec<String>,
+    /// Of the random pairs that it learns from.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
 }
 
 #[derive(Debug, Subcommand)]
@@ -413,6 +446,13 @@ pub enum Bench {
         #[arg(long, default_value = "2026-01-01T00:00:00Z")]
         now: String,
         /// A folder with the Python environments duckdb and clickhouse; bench/run.sh makes it.
+        #[arg(long, value_name = "DIR", default_value = "target/peers")]
+        peers: PathBuf,
+    },
+    /// Records of a file linked, beside Splink where it is installed; with figures where the column person_id has the truth.
+    Link {
+        file: PathBuf,
+        /// A folder with the Python environment splink; bench/run.sh makes it.
         #[arg(long, value_name = "DIR", default_value = "target/peers")]
         peers: PathBuf,
     },

@@ -5,6 +5,7 @@ mod append;
 mod cluster;
 mod import;
 mod ingest;
+mod link;
 mod live;
 mod load;
 mod null;
@@ -30,6 +31,7 @@ pub async fn run(common: &Common, bench: cli::Bench) -> Result<(), Failure> {
             let settings = segments::Settings { users, events, load, now, peers };
             apart(move || segments::run(&settings)).await?
         }
+        cli::Bench::Link { file, peers } => apart(move || link::run(&link::Settings { file, peers })).await?,
         cli::Bench::Pipeline { events, profiles } => apart(move || pipeline::run(events, profiles)).await?,
         #[cfg(feature = "cluster")]
         cli::Bench::Cluster { users, events, executors, url, option: given } => {
@@ -94,7 +96,16 @@ fn used() -> Option<(u64, u64)> {
 
 /// Resident memory of this process in MiB, where the system says it.
 fn rss_mib() -> Option<u64> {
+    memory_mib("VmRSS:")
+}
+
+/// The most that it was.
+pub fn memory_mib_max() -> Option<u64> {
+    memory_mib("VmHWM:")
+}
+
+fn memory_mib(of: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(of))?;
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib / 1024)
 }

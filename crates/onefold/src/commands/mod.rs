@@ -3,6 +3,7 @@
 #[cfg(feature = "cluster")]
 mod cluster;
 mod import;
+mod link;
 
 use std::path::Path;
 
@@ -24,9 +25,11 @@ use crate::{
 pub fn run(cli: Cli) -> Result<(), Failure> {
     let mut settings = Settings::read(&cli.common)?;
     telemetry(&settings, is_server(&cli.command));
-    #[cfg(feature = "cluster")]
-    if let Command::Cluster(command) = cli.command {
-        return cluster::run(&settings, command);
+    match cli.command {
+        Command::Link(asked) => return link::run(&cli.common, &asked),
+        #[cfg(feature = "cluster")]
+        Command::Cluster(command) => return cluster::run(&settings, command),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async move {
@@ -126,7 +129,7 @@ async fn with_client(common: &Common, client: &Client, command: Command) -> Resu
             if whole { Ok(()) } else { Err(Failure::new("the log is damaged", cure)) }
         }
         Command::Rebuild => print(client.send(Method::POST, "/api/v1/rebuild", &json!({})).await?),
-        Command::Serve { .. } | Command::Demo { .. } | Command::Bench(_) => Ok(()),
+        Command::Serve { .. } | Command::Demo { .. } | Command::Link(_) | Command::Bench(_) => Ok(()),
         #[cfg(feature = "cluster")]
         Command::Cluster(_) => Ok(()),
     }

@@ -8,6 +8,7 @@ mod cli;
 mod cluster;
 mod faults;
 mod licences;
+mod link;
 mod sdk;
 mod sql;
 mod support;
