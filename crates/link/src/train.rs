@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// Pairs drawn at random.
-const RANDOM_PAIRS: usize = 200_000;
+const RANDOM_PAIRS: usize = 150_000;
 /// Pairs of the blocking rules that are learned from, at most about this many.
-const PAIRS: usize = 400_000;
+const PAIRS: usize = 200_000;
 /// What is known beforehand weighs as much as this many pairs.
 const USUAL_PAIRS: f64 = 20.0;
 /// How much what is usual weighs against what is learned, where it must carry the person.
