@@ -147,6 +147,18 @@ impl Part {
     }
 }
 
+impl Part {
+    fn suits(&self, kind: Kind) -> bool {
+        let is_name = matches!(kind, Kind::GivenName | Kind::Surname);
+        match self {
+            Part::Sound(_) | Part::Either(..) => is_name,
+            Part::Year(_) => kind == Kind::Date,
+            Part::User(_) => kind == Kind::Email,
+            Part::Exact(_) | Part::First(_) | Part::Start(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -299,10 +311,20 @@ impl Model {
             if rule.on.is_empty() {
                 return error("blocking", "a rule is empty".into(), "Name the columns that records must agree in");
             }
-            for column in rule.on.iter().flat_map(Part::columns) {
-                if self.position(column).is_none() {
-                    let cause = format!("the rule \"{rule}\" reads {column:?}, which is not compared");
-                    return error("blocking", cause, "Add a [[comparison]] for the column, or take it out of the rule");
+            for part in &rule.on {
+                for column in part.columns() {
+                    let Some(place) = self.position(column) else {
+                        let cause = format!("the rule \"{rule}\" reads {column:?}, which is not compared");
+                        return error(
+                            "blocking",
+                            cause,
+                            "Add a [[comparison]] for the column, or take it out of the rule",
+                        );
+                    };
+                    if !part.suits(self.comparisons[place].kind) {
+                        let cause = format!("{part} does not go with what the column holds");
+                        return error("blocking", cause, "Use sound() for names, year() for dates, user() for e-mail");
+                    }
                 }
             }
         }
