@@ -409,7 +409,6 @@ fn rules(comparisons: &[Comparison]) -> Vec<Rule> {
     add(&[sound(&given), exact(&number), exact(&postcode)]);
     add(&[exact(&surname), exact(&postcode)]);
     add(&[sound(&given), exact(&number), exact(&town)]);
-    add(&[first(&given), exact(&surname), exact(&town)]);
     add(&[exact(&given), exact(&number), exact(&street)]);
     add(&[first(&given), exact(&surname), exact(&street)]);
     // Where little is known, what little there is.

@@ -221,7 +221,8 @@ impl fmt::Display for Rule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Thresholds {
-    /// Two groups of records become one where their pairs' mean score is above this, bits.
+    /// Records are connected by pairs that score above this, and two groups of connected records become one while what
+    /// they have in common does, bits. 2 is four to one for the same person.
     pub join: f64,
     /// Pairs scored below this are not kept, bits.
     pub keep: f64,
@@ -267,7 +268,11 @@ const HEADER: &str = "\
 #     address  true for the parts of an address, which change together when somebody moves.
 # [[blocking]]    records that agree in all of `on` are compared. A part is a column, or sound(column), first(column),
 #                 start(column), year(column), user(column), either(column, column).
-# [thresholds]    scores are in bits: 0 is as likely as not, 10 is 1,000 to 1 for the same person.
+# [thresholds]    scores are in bits: 0 is as likely as not, 2 is four to one, 10 is 1,000 to 1 for the same person.
+#     join     a pair above this connects its records; connected records are joined while it holds for their groups.
+#     keep     pairs below this are forgotten.
+#     block_records_max      a key that more records have in common is left out.
+#     component_records_max  larger groups of connected records are cut at their weakest links.
 # [weights]       learned from records; without it, a run learns them anew.
 ";
 
