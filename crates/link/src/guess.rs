@@ -249,7 +249,7 @@ fn finish(mut comparisons: Vec<Comparison>) -> Result<Model, ModelError> {
     if model.rules.is_empty() {
         return Err(ModelError::new(
             "comparison",
-            "no column was understood as a name, a date of birth, an address, an e-mail address, a telephone number or an identifier",
+            "no column was understood as a name, a date of birth, an address, an e-mail address, a telephone number or an identifier of which there are two",
             "Write a model file that names the columns",
         ));
     }
