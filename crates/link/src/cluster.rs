@@ -152,6 +152,7 @@ mod tests {
         // Evidence is a mean: three who agree are no more certain than two.
         assert_eq!(clusters(&[('a', None), ('a', None), ('a', None)], 6.0), [0, 1, 2]);
         assert_eq!(clusters(&[('a', None), ('b', None), ('a', None), ('b', None)], 0.0), [0, 1, 0, 1]);
+        assert_eq!(clusters(&[('a', Some(1950)), ('a', Some(1950)), ('a', None)], 7.0), [0, 0, 2]);
         assert_eq!(clusters(&[], 0.0), Vec::<usize>::new());
     }
 }
