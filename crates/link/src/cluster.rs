@@ -112,3 +112,47 @@ impl Evidence {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::{CLASSES, Class};
+
+    /// Records with a name each and a birth date or none, compared by hand: names that agree speak for one person by 6
+    /// bits, birth dates by 10 or against by 8.
+    fn clusters(records: &[(char, Option<u32>)], join: f64) -> Vec<usize> {
+        let mut prior = [f64::NEG_INFINITY; 8];
+        (prior[Class::Same as usize], prior[CLASSES - 1]) = (0.0, 0.0);
+        let bits = |bits: f64| {
+            let mut lanes = Lanes::default();
+            lanes[Class::Same as usize] = bits;
+            (lanes, 1.0)
+        };
+        let evidence = Evidence::of(records.len(), 2, prior, |i, j, fields| {
+            let ((name, birth), (other_name, other_birth)) = (records[i], records[j]);
+            fields[0] = bits(if name == other_name { 6.0 } else { -6.0 });
+            if let (Some(birth), Some(other)) = (birth, other_birth) {
+                fields[1] = bits(if birth == other { 10.0 } else { -8.0 });
+            }
+        });
+        evidence.clusters(join)
+    }
+
+    #[test]
+    fn what_is_missing_does_not_talk_a_contradiction_away() {
+        // The mean over the pairs' scores of {1950, 1950, none} and {1980, 1980} would be +0.7 bits.
+        let records = [('a', Some(1950)), ('a', Some(1980)), ('a', Some(1950)), ('a', None), ('a', Some(1980))];
+        assert_eq!(clusters(&records, 0.0), [0, 1, 0, 0, 1]);
+    }
+
+    #[test]
+    fn a_threshold_is_passed_and_not_met() {
+        assert_eq!(clusters(&[('a', None), ('a', None)], 6.0), [0, 1]);
+        assert_eq!(clusters(&[('a', None), ('a', None)], 5.9), [0, 0]);
+        // Evidence is a mean: three who agree are no more certain than two.
+        assert_eq!(clusters(&[('a', None), ('a', None), ('a', None)], 6.0), [0, 1, 2]);
+        assert_eq!(clusters(&[('a', None), ('b', None), ('a', None), ('b', None)], 0.0), [0, 1, 0, 1]);
+        assert_eq!(clusters(&[('a', Some(1950)), ('a', Some(1950)), ('a', None)], 7.0), [0, 0, 2]);
+        assert_eq!(clusters(&[], 0.0), Vec::<usize>::new());
+    }
+}

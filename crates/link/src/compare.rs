@@ -275,3 +275,98 @@ fn part_of(values: &Values, x: u32, y: u32) -> bool {
     let is_word = |word: &[u8]| long.split(|byte| *byte == b' ').any(|other| other == word);
     long.contains(&b' ') && short.len() > 2 && short.split(|byte| *byte == b' ').all(is_word)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Table;
+
+    const HEADER: &str = "id,given_name,surname,dob,email,phone,street,suburb,state";
+    const BASE: &str = "karl,schmidt,19840617,karl.schmidt77@web.de,0479548515,schillerstrasse,neu stetten,bayern";
+
+    /// How a record that differs from the base in some columns compares with it: each column's level but the equal ones.
+    fn check(changes: &[(&str, &str)], expected: &[(&str, &str)]) {
+        let names: Vec<&str> = HEADER.split(',').skip(1).collect();
+        let of = |column: &str, value| changes.iter().find(|(name, _)| *name == column).map_or(value, |(_, new)| *new);
+        let other: Vec<&str> = names.iter().zip(BASE.split(',')).map(|(name, value)| of(name, value)).collect();
+        let varied = "x,someone,else,19500102,other@mail.org,0211111111,weg,stadt,hessen";
+        let file = format!("{HEADER}\n1,{BASE}\n2,{}\n{varied}", other.join(","));
+        let table = Table::read_csv(file.as_bytes()).unwrap();
+        let model = Model::guess(&table).unwrap();
+        let records = Records::of(&table, &model);
+        let mut comparer = Comparer::new(&model);
+        let pattern = comparer.pattern(&records, records.row(0), records.row(1));
+        assert_eq!(pattern, comparer.pattern(&records, records.row(1), records.row(0)));
+        let found: Vec<(&str, &str)> = model
+            .comparisons
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| pattern.level(*i) != EXACT)
+            .map(|(i, comparison)| match pattern.level(i) {
+                UNKNOWN => (comparison.column.as_str(), "-"),
+                level => (comparison.column.as_str(), levels(comparison.kind)[usize::from(level) - 1].name),
+            })
+            .collect();
+        assert_eq!(found, expected, "{changes:?}");
+    }
+
+    #[test]
+    fn names() {
+        check(&[], &[]);
+        check(&[("given_name", "Karl "), ("surname", "SCHMÍDT")], &[]);
+        check(
+            &[("given_name", "kalr"), ("surname", "schmit")],
+            &[("given_name", "one letter differs"), ("surname", "one letter differs")],
+        );
+        check(&[("given_name", "k"), ("surname", "meyer")], &[("given_name", "initial"), ("surname", "differs")]);
+        check(&[("given_name", ""), ("surname", "schmidt bauer")], &[("given_name", "-"), ("surname", "similar")]);
+        check(&[("given_name", "carll")], &[("given_name", "sounds alike")]);
+    }
+
+    #[test]
+    fn mixed_up_names_count_once() {
+        let mixed_up = [("given_name", "given name and surname mixed up"), ("surname", "-")];
+        check(&[("given_name", "schmidt"), ("surname", "karl")], &mixed_up);
+        check(&[("given_name", ""), ("surname", "karl")], &mixed_up);
+        check(&[("given_name", "schmidt"), ("surname", "other")], &[("given_name", "differs"), ("surname", "differs")]);
+    }
+
+    #[test]
+    fn dates() {
+        for (value, level) in [
+            ("19840627", "one digit differs"),
+            ("1984067", "one digit differs"),
+            ("19841706", "day and month mixed up"),
+            ("19740618", "differs"),
+            ("19990617", "one part differs"),
+        ] {
+            check(&[("dob", value)], &[("dob", level)]);
+        }
+    }
+
+    #[test]
+    fn e_mail_addresses_say_what_they_say_beyond_the_name() {
+        for (value, level) in [
+            ("KARL.schmidt77+shop@WEB.DE", None),
+            // The number is too short to tell two of one name apart.
+            ("karl.schmidt77@gmx.de", Some("-")),
+            ("karl.schmidt78@web.de", Some("differs")),
+            ("karl.schmitd77@web.de", Some("a letter or two differ")),
+            ("kschmidt@web.de", Some("differs")),
+        ] {
+            let expected: Vec<(&str, &str)> = level.map(|level| ("email", level)).into_iter().collect();
+            check(&[("email", value)], &expected);
+        }
+    }
+
+    #[test]
+    fn places_and_numbers() {
+        check(&[("phone", "+49 479 548515")], &[]);
+        check(&[("phone", "0479548516")], &[("phone", "one sign differs")]);
+        check(&[("street", "schillerstr."), ("suburb", "stetten")], &[("street", "similar"), ("suburb", "similar")]);
+        check(
+            &[("street", "schilerstrase"), ("state", "n/a")],
+            &[("street", "a letter or two differ"), ("state", "-")],
+        );
+    }
+}

@@ -262,5 +262,17 @@ mod tests {
             prop_assert!(x.jaro_winkler_max(y) >= scratch.jaro_winkler(a, b) - 1e-12);
             prop_assert!(scratch.positions.iter().all(|bits| *bits == 0));
         }
+
+        #[test]
+        fn sketches_of_strings_that_are_alike(a in "[a-e]{3,20}", cut in 0usize..20, more in "[a-e]{0,2}", less in 0usize..3) {
+            let mut scratch = Scratch::default();
+            let cut = cut.min(a.len());
+            let b = format!("{}{more}{}", &a[..cut], &a[(cut + less).min(a.len())..]);
+            let (a, b) = (a.as_bytes(), b.as_bytes());
+            prop_assert_eq!(scratch.edits(a, b), edits_by_table(a, b));
+            let (x, y) = (Sketch::of(a), Sketch::of(b));
+            prop_assert!(x.edits_min(y) as usize <= scratch.edits(a, b));
+            prop_assert!(b.is_empty() || x.jaro_winkler_max(y) >= scratch.jaro_winkler(a, b) - 1e-12);
+        }
     }
 }

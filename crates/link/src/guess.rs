@@ -1,8 +1,9 @@
 //! A model from the columns alone: what they are called, and what is in them.
 
 use crate::{
-    model::{Comparison, DateOrder, Kind, Model, ModelError, Part, Rule, Shared, Thresholds, VERSION},
+    model::{Comparison, DateOrder, Kind, Model, ModelError, Shared, Thresholds, VERSION},
     prepare::{fold, is_null, prepare},
+    rules,
     table::{Column, Table},
 };
 
@@ -244,12 +245,12 @@ impl Model {
 
 fn finish(mut comparisons: Vec<Comparison>) -> Result<Model, ModelError> {
     comparisons.truncate(crate::model::COMPARISONS_MAX);
-    let rules = rules(&comparisons);
+    let rules = rules::guess(&comparisons);
     let model = Model { version: VERSION, thresholds: Thresholds::default(), comparisons, rules, weights: None };
     if model.rules.is_empty() {
         return Err(ModelError::new(
             "comparison",
-            "no column was understood as a name, a date of birth, an address, an e-mail address, a telephone number or an identifier",
+            "no column was understood as a name, a date of birth, an address, an e-mail address, a telephone number or an identifier of which there are two",
             "Write a model file that names the columns",
         ));
     }
@@ -359,72 +360,6 @@ impl Content {
             month_first: share(&second_above_12) > 0.2,
         }
     }
-}
-
-/// Rules that most pairs of one person pass at least one of, however one or two of the fields are spoilt, and few others.
-fn rules(comparisons: &[Comparison]) -> Vec<Rule> {
-    let of = |kind| comparisons.iter().filter(move |c| c.kind == kind).map(|c| c.column.clone());
-    let one = |kind| of(kind).next();
-    let (given, surname, birth) = (one(Kind::GivenName), one(Kind::Surname), one(Kind::Date));
-    let (number, street) = (one(Kind::HouseNumber), one(Kind::Street));
-    let (postcode, town) = (one(Kind::PostalCode), one(Kind::Locality));
-    let exact = |column: &Option<String>| column.clone().map(Part::Exact);
-    let sound = |column: &Option<String>| column.clone().map(Part::Sound);
-    let first = |column: &Option<String>| column.clone().map(Part::First);
-    let either = given.clone().zip(surname.clone()).map(|(given, surname)| Part::Either(given, surname));
-    let year = birth.clone().map(Part::Year);
-
-    let mut rules = Vec::new();
-    let mut add = |parts: &[Option<Part>]| {
-        if let Some(on) = parts.iter().cloned().collect::<Option<Vec<Part>>>() {
-            let rule = Rule { on };
-            if !rules.contains(&rule) {
-                rules.push(rule);
-            }
-        }
-    };
-    for email in of(Kind::Email) {
-        add(&[Some(Part::User(email))]);
-    }
-    for code in of(Kind::Phone).chain(of(Kind::Identifier)) {
-        add(&[Some(Part::Exact(code))]);
-    }
-    for name in of(Kind::Text).map(Some) {
-        for other in [&birth, &postcode, &town, &street] {
-            add(&[exact(&name), exact(other)]);
-        }
-    }
-    add(&[exact(&surname), exact(&birth)]);
-    add(&[exact(&given), exact(&birth)]);
-    add(&[either.clone(), exact(&postcode)]);
-    add(&[either.clone(), exact(&town)]);
-    add(&[exact(&number), exact(&street), exact(&surname)]);
-    add(&[exact(&birth), exact(&postcode)]);
-    add(&[exact(&birth), exact(&town)]);
-    add(&[exact(&number), exact(&street), exact(&postcode)]);
-    add(&[either.clone(), year.clone()]);
-    add(&[sound(&given), sound(&surname), year]);
-    add(&[first(&given), first(&surname), exact(&birth)]);
-    add(&[sound(&given), sound(&surname), exact(&postcode)]);
-    add(&[sound(&given), exact(&number), exact(&postcode)]);
-    add(&[exact(&surname), exact(&postcode)]);
-    add(&[sound(&given), exact(&number), exact(&town)]);
-    add(&[first(&given), exact(&surname), exact(&town)]);
-    add(&[exact(&given), exact(&number), exact(&street)]);
-    add(&[first(&given), exact(&surname), exact(&street)]);
-    // Where little is known, what little there is.
-    if rules.is_empty() {
-        let mut add = |parts: &[Option<Part>]| {
-            if let Some(on) = parts.iter().cloned().collect::<Option<Vec<Part>>>() {
-                rules.push(Rule { on });
-            }
-        };
-        add(&[exact(&given), exact(&surname)]);
-        add(&[exact(&surname), exact(&town)]);
-        add(&[exact(&birth)]);
-        add(&[exact(&street)]);
-    }
-    rules
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ mod output;
 mod prepare;
 mod records;
 mod report;
+mod rules;
 mod table;
 mod train;
 mod weights;

@@ -147,6 +147,18 @@ impl Part {
     }
 }
 
+impl Part {
+    fn suits(&self, kind: Kind) -> bool {
+        let is_name = matches!(kind, Kind::GivenName | Kind::Surname);
+        match self {
+            Part::Sound(_) | Part::Either(..) => is_name,
+            Part::Year(_) => kind == Kind::Date,
+            Part::User(_) => kind == Kind::Email,
+            Part::Exact(_) | Part::First(_) | Part::Start(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -209,7 +221,8 @@ impl fmt::Display for Rule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Thresholds {
-    /// Two groups of records become one where their pairs' mean score is above this, bits.
+    /// Records are connected by pairs that score above this, and two groups of connected records become one while what
+    /// they have in common does, bits. 2 is four to one for the same person.
     pub join: f64,
     /// Pairs scored below this are not kept, bits.
     pub keep: f64,
@@ -255,7 +268,11 @@ const HEADER: &str = "\
 #     address  true for the parts of an address, which change together when somebody moves.
 # [[blocking]]    records that agree in all of `on` are compared. A part is a column, or sound(column), first(column),
 #                 start(column), year(column), user(column), either(column, column).
-# [thresholds]    scores are in bits: 0 is as likely as not, 10 is 1,000 to 1 for the same person.
+# [thresholds]    scores are in bits: 0 is as likely as not, 2 is four to one, 10 is 1,000 to 1 for the same person.
+#     join     a pair above this connects its records; connected records are joined while it holds for their groups.
+#     keep     pairs below this are forgotten.
+#     block_records_max      a key that more records have in common is left out.
+#     component_records_max  larger groups of connected records are cut at their weakest links.
 # [weights]       learned from records; without it, a run learns them anew.
 ";
 
@@ -299,10 +316,20 @@ impl Model {
             if rule.on.is_empty() {
                 return error("blocking", "a rule is empty".into(), "Name the columns that records must agree in");
             }
-            for column in rule.on.iter().flat_map(Part::columns) {
-                if self.position(column).is_none() {
-                    let cause = format!("the rule \"{rule}\" reads {column:?}, which is not compared");
-                    return error("blocking", cause, "Add a [[comparison]] for the column, or take it out of the rule");
+            for part in &rule.on {
+                for column in part.columns() {
+                    let Some(place) = self.position(column) else {
+                        let cause = format!("the rule \"{rule}\" reads {column:?}, which is not compared");
+                        return error(
+                            "blocking",
+                            cause,
+                            "Add a [[comparison]] for the column, or take it out of the rule",
+                        );
+                    };
+                    if !part.suits(self.comparisons[place].kind) {
+                        let cause = format!("{part} does not go with what the column holds");
+                        return error("blocking", cause, "Use sound() for names, year() for dates, user() for e-mail");
+                    }
                 }
             }
         }

@@ -36,6 +36,9 @@ const NULLS: [&str; 22] = [
 /// Whether `value` says that nothing is known: the empty string and nulls in disguise.
 pub fn is_null(value: &str) -> bool {
     let value = value.trim();
+    if value.starts_with(|c: char| c.is_ascii_digit()) {
+        return false;
+    }
     value.is_empty() || (value.len() <= 14 && NULLS.iter().any(|null| value.eq_ignore_ascii_case(null)))
 }
 
@@ -176,7 +179,7 @@ fn email(value: &str) -> String {
 
 /// The last nine digits: with or without the country's code, or the zero in its place.
 fn phone(value: &str) -> String {
-    let digits: String = fold(value).chars().filter(char::is_ascii_digit).collect();
+    let digits: String = value.chars().filter(char::is_ascii_digit).collect();
     let digits = digits.trim_start_matches('0');
     digits[digits.len().saturating_sub(9)..].to_owned()
 }

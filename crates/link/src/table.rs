@@ -25,7 +25,7 @@ pub enum ReadError {
     Io(#[from] std::io::Error),
     /// Not a CSV file, or a broken one.
     #[error("The records are no valid CSV: {0}. Check quotes near that place.")]
-    Csv(#[from] csv::Error),
+    Csv(csv::Error),
     /// There is no header, or no row.
     #[error("The file has no rows of records. Give a CSV file whose first line names the columns.")]
     Empty,
@@ -35,6 +35,18 @@ pub enum ReadError {
     /// Two columns have one name.
     #[error("The column {0:?} is there twice. Rename one of the two.")]
     DuplicateColumn(String),
+}
+
+impl From<csv::Error> for ReadError {
+    fn from(error: csv::Error) -> Self {
+        if !error.is_io_error() {
+            return ReadError::Csv(error);
+        }
+        match error.into_kind() {
+            csv::ErrorKind::Io(error) => ReadError::Io(error),
+            kind => ReadError::Io(std::io::Error::other(format!("{kind:?}"))),
+        }
+    }
 }
 
 /// Something odd that was met and dealt with.
@@ -361,5 +373,6 @@ mod tests {
         assert!(error(b"id,name\n").contains("no rows"));
         assert!(error(b"\xff\xfei\0d\0").contains("UTF-16"));
         assert!(error(b"id,a,a\n1,2,3\n").contains("twice"));
+        assert!(error(b"\x1f\x8b\x08\0\0\0\0\0\0\0\x01").contains("Check that the file is whole"));
     }
 }

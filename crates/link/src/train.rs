@@ -18,16 +18,16 @@ use crate::{
 };
 
 /// Pairs drawn at random.
-const RANDOM_PAIRS: usize = 200_000;
+const RANDOM_PAIRS: usize = 150_000;
 /// Pairs of the blocking rules that are learned from, at most about this many.
-const PAIRS: usize = 400_000;
+const PAIRS: usize = 200_000;
 /// What is known beforehand weighs as much as this many pairs.
 const USUAL_PAIRS: f64 = 20.0;
 /// How much what is usual weighs against what is learned, where it must carry the person.
 const HELD: f64 = 1.0;
 /// Of a handful of records all may be one person; any two still have to be likelier to be two.
 const KNOWN_MAX: f64 = 0.5;
-const ROUNDS_MAX: usize = 40;
+const ROUNDS_MAX: usize = 60;
 /// Learning ends where no probability changes by more than this part of itself.
 const CHANGE_MIN: f64 = 1e-3;
 /// No probability is below this.
@@ -63,9 +63,11 @@ pub fn train(model: &Model, records: &Records, frequencies: &Frequencies, blocks
 fn change(a: &Weights, b: &Weights) -> f64 {
     let of = |weights: &Weights| -> Vec<f64> {
         let fields = weights.comparison.iter().flat_map(|of| of.same.iter().chain(&of.household).chain(&of.moved));
-        weights.classes[..LEARNED].iter().chain(fields).copied().collect()
+        // The classes as shares of each other: among all pairs, they are tiny.
+        let known: f64 = weights.classes[..LEARNED].iter().sum();
+        weights.classes[..LEARNED].iter().map(|class| class / known).chain(fields.copied()).collect()
     };
-    of(a).iter().zip(of(b)).map(|(a, b)| (a - b).abs() / (a.max(b) + 1e-4)).fold(0.0, f64::max)
+    of(a).iter().zip(of(b)).map(|(a, b)| (a - b).abs() / (a.max(b) + 1e-3)).fold(0.0, f64::max)
 }
 
 /// `random` of each comparison.

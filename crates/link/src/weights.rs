@@ -177,8 +177,10 @@ pub struct Scorer {
     prior: Lanes,
     /// By comparison and level.
     table: Vec<[Lanes; LEVELS_MAX]>,
-    /// 1 for the classes in which agreement is by chance, so that it counts how rare the value is.
+    /// 1 for the classes in which agreement is by chance, so that it counts how rare the value is. Few comparisons
+    /// differ in this; each refers to one of these.
     by_chance: Vec<Lanes>,
+    by_chance_of: Vec<usize>,
     /// Log, base 2, of the probability of agreeing by chance; by comparison.
     exact: Vec<f64>,
     swapped: Vec<f64>,
@@ -196,6 +198,7 @@ impl Scorer {
             prior,
             table: Vec::new(),
             by_chance: Vec::new(),
+            by_chance_of: Vec::new(),
             exact: Vec::new(),
             swapped: Vec::new(),
             names: model.names(),
@@ -213,7 +216,11 @@ impl Scorer {
             scorer.exact.push(of.random[usize::from(EXACT) - 1].log2());
             scorer.swapped.push(of.random.get(usize::from(SWAPPED) - 1).map_or(0.0, |p| p.log2()));
             scorer.table.push(table);
-            scorer.by_chance.push(by_chance);
+            let known = scorer.by_chance.iter().position(|other| *other == by_chance);
+            scorer.by_chance_of.push(known.unwrap_or(scorer.by_chance.len()));
+            if known.is_none() {
+                scorer.by_chance.push(by_chance);
+            }
         }
         scorer
     }
@@ -222,6 +229,8 @@ impl Scorer {
     /// agree by chance. `a` and `b` are the codes of the two records.
     pub fn lanes(&self, frequencies: &Frequencies, pattern: Pattern, a: &[u32], b: &[u32]) -> Lanes {
         let mut lanes = self.prior;
+        // There are no more than six ways in which classes share parameters (`tied`).
+        let mut rarer = [0.0; 8];
         for i in 0..self.table.len() {
             let level = pattern.level(i);
             if level == UNKNOWN {
@@ -232,10 +241,12 @@ impl Scorer {
                 *lane += part;
             }
             if matches!(level, EXACT | SWAPPED) {
-                let rarer = self.rarer(frequencies, level, a, b, i);
-                for (lane, by_chance) in lanes.iter_mut().zip(self.by_chance[i]) {
-                    *lane += by_chance * rarer;
-                }
+                rarer[self.by_chance_of[i]] += self.rarer(frequencies, level, a, b, i);
+            }
+        }
+        for (by_chance, rarer) in self.by_chance.iter().zip(rarer) {
+            for (lane, by_chance) in lanes.iter_mut().zip(by_chance) {
+                *lane += by_chance * rarer;
             }
         }
         lanes
@@ -263,7 +274,7 @@ impl Scorer {
             return part;
         }
         let rarer = self.rarer(frequencies, level, a, b, i);
-        for (part, by_chance) in part.iter_mut().zip(self.by_chance[i]) {
+        for (part, by_chance) in part.iter_mut().zip(self.by_chance[self.by_chance_of[i]]) {
             *part += by_chance * rarer;
         }
         part
