@@ -43,6 +43,20 @@ impl Keeper {
         definitions: &Workspace,
         wanted: &Wants,
     ) -> Result<(), AskError> {
+        // A panic leaves an empty one behind, and not one that claims to have what it has half of.
+        let mut extended = std::mem::take(kept);
+        let done = self.extend_taken(&mut extended, access, definitions, wanted);
+        *kept = extended;
+        done
+    }
+
+    fn extend_taken(
+        &self,
+        kept: &mut Kept,
+        access: &Access,
+        definitions: &Workspace,
+        wanted: &Wants,
+    ) -> Result<(), AskError> {
         let mut wanted = wanted.clone();
         if kept.is_filled && kept.unstated != definitions.unstated {
             wanted.add(kept.index.wants().clone());
@@ -68,6 +82,9 @@ impl Keeper {
         let caught_up = self.catch_up(reader, kept, access, definitions, Some(&began));
         if caught_up.is_err() {
             *kept = Kept::default();
+        } else if kept.index.heap_bytes() > self.bytes_max {
+            *kept = Kept { too_large: Some(wanted), ..Kept::default() };
+            return Err(AskError::Full { bytes_max: self.bytes_max });
         }
         Ok(caught_up?)
     }
@@ -106,15 +123,12 @@ impl Keeper {
         let index = &mut kept.index;
         for column in lacking.events.keys() {
             let go_on = || self.go_on().is_ok();
-            let read = tables.map(|tables| tables.pass(access, &go_on).events(index, column));
+            let read = tables.map(|tables| tables.pass(access, self.bytes_max, &go_on).events(index, column));
             let offset = match read {
                 None | Some(Err(Unread::NotThere)) => 0,
-                Some(read) => read.map_err(NotBegun::Tables)?,
+                Some(read) => read.map_err(|unread| self.not_begun(unread))?,
             };
             began.columns.insert(column.clone(), offset);
-            if index.heap_bytes() > self.bytes_max {
-                return Err(NotBegun::Full);
-            }
         }
         let Some(mut start) = began.columns.values().min().copied() else { return Ok(began) };
         let partition = access.workspace.partition(self.log.partitions());
@@ -139,6 +153,14 @@ impl Keeper {
         Ok(began)
     }
 
+    fn not_begun(&self, unread: Unread) -> NotBegun {
+        match (unread, self.go_on()) {
+            (Unread::Full, _) => NotBegun::Full,
+            (_, Err(stopping)) => NotBegun::Failed(stopping),
+            (unread, Ok(())) => NotBegun::Tables(unread),
+        }
+    }
+
     /// Puts people in; gives the offset as of which they are, or later.
     fn people(
         &self,
@@ -159,11 +181,11 @@ impl Keeper {
             };
             // Where they lag far behind, it is no longer known who has changed since.
             let oldest = next.saturating_sub(feed::KEPT_OFFSETS / 2);
-            let pass = tables.pass(access, &go_on);
+            let pass = tables.pass(access, self.bytes_max, &go_on);
             match pass.people(definitions.unstated, index, lacking, whole, oldest, &mut until) {
                 Ok(offset) => return Ok(offset),
                 Err(Unread::NotThere) => {}
-                Err(error) => return Err(NotBegun::Tables(error)),
+                Err(unread) => return Err(self.not_begun(unread)),
             }
         }
         let mut after = None;
@@ -179,6 +201,9 @@ impl Keeper {
                     false => index.learn(person.id(), &person, lacking),
                 }
             })?;
+            if index.heap_bytes() > self.bytes_max {
+                return Err(NotBegun::Full);
+            }
             if last.is_none() {
                 return Ok(next);
             }

@@ -61,7 +61,7 @@ pub enum AskError {
     /// The condition does not fit the workspace.
     #[error(transparent)]
     Compile(#[from] CompileError),
-    /// What it reads would take more memory than is allowed; it can be counted from the log.
+    /// What it reads would take more memory than is allowed; it can be asked of the tables, or counted from the log.
     #[error("the index of this workspace would pass {bytes_max} bytes; raise [audience] bytes_max")]
     Full {
         /// The bound.

@@ -2,7 +2,7 @@
 //!
 //! The tables lag by seconds. They say up to which offset they hold everything, and the log and the state have the rest.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use arrow_array::{
     Array as _, Decimal128Array, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,
@@ -44,6 +44,9 @@ pub enum Unread {
     /// Somebody said to stop.
     #[error("it was stopped")]
     Stopped,
+    /// The index would be larger than is allowed.
+    #[error("the index would be too large")]
+    Full,
 }
 
 impl Tables {
@@ -52,9 +55,9 @@ impl Tables {
         Tables { engine, budget }
     }
 
-    /// Reads a workspace's, as long as `go_on` says so.
-    pub fn pass<'a>(&'a self, access: &'a Access, go_on: &'a dyn Fn() -> bool) -> Pass<'a> {
-        Pass { tables: self, access, go_on }
+    /// Reads a workspace's, as long as `go_on` says so, and the index takes no more than so many bytes.
+    pub fn pass<'a>(&'a self, access: &'a Access, bytes_max: usize, go_on: &'a dyn Fn() -> bool) -> Pass<'a> {
+        Pass { tables: self, access, bytes_max, go_on }
     }
 }
 
@@ -62,6 +65,7 @@ impl Tables {
 pub struct Pass<'a> {
     tables: &'a Tables,
     access: &'a Access,
+    bytes_max: usize,
     go_on: &'a dyn Fn() -> bool,
 }
 
@@ -92,6 +96,7 @@ impl Pass<'_> {
                 let point = Point { at, values: values.collect(), amounts: amounts.collect() };
                 index.push(column, NodeId(nodes.value(row)), &point);
             }
+            self.fits(index.heap_bytes())
         })?;
         Ok(as_of.offset)
     }
@@ -135,6 +140,7 @@ impl Pass<'_> {
                 let allowed = of.uses.iter().filter(|one| allows(one)).collect();
                 index.learn(id, &Known { traits: values.collect(), allowed }, of);
             }
+            self.fits(index.heap_bytes())
         })?;
         if !whole {
             return Ok(as_of.offset);
@@ -144,14 +150,22 @@ impl Pass<'_> {
             for (profile, node) in numbers(rows, 0).values().iter().zip(numbers(rows, 1).values()) {
                 nodes.entry(*profile).or_default().push(NodeId(*node));
             }
+            self.fits(index.heap_bytes() + nodes.capacity() * size_of::<(i64, SmallVec<[NodeId; 2]>)>())
         })?;
-        // In an order that does not depend on the map's.
-        let nodes: BTreeMap<i64, _> = nodes.into_iter().collect();
         nodes.into_iter().for_each(|(profile, nodes)| index.own(ProfileId(NodeId(profile)), &nodes));
         Ok(as_of.offset.min(owned.offset))
     }
 
-    fn each(&self, sql: String, oldest: u64, on: &mut dyn FnMut(&RecordBatch, Timestamp)) -> Result<AsOf, Unread> {
+    fn fits(&self, bytes: usize) -> Result<(), Unread> {
+        if bytes > self.bytes_max { Err(Unread::Full) } else { Ok(()) }
+    }
+
+    fn each(
+        &self,
+        sql: String,
+        oldest: u64,
+        on: &mut dyn FnMut(&RecordBatch, Timestamp) -> Result<(), Unread>,
+    ) -> Result<AsOf, Unread> {
         let Tables { engine, budget } = self.tables;
         pollster::block_on(async {
             let mut answer = match engine.query(self.access.clone(), sql, *budget).await {
@@ -168,7 +182,7 @@ impl Pass<'_> {
                 let rows = rows?;
                 // A table without rows has no columns of ours.
                 if rows.num_rows() > 0 {
-                    on(&rows, answer.as_of.at);
+                    on(&rows, answer.as_of.at)?;
                 }
             }
             Ok(answer.as_of)

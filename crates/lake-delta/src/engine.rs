@@ -1,6 +1,6 @@
 //! Answers SQL about what a lake has published.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use datafusion::{
     catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider},
@@ -33,6 +33,9 @@ use crate::{DeltaLake, Published, functions, read, rewrite::ReadPromoted, view::
 
 /// Queries that are answered at a time; others wait for their turn.
 const QUERIES_MAX: usize = 4;
+
+/// Who waits for a turn is told after this time that there is none.
+const TURN_MAX: Duration = Duration::from_secs(60);
 
 /// Batches that wait for whoever reads the answer.
 const WAITING: usize = 2;
@@ -164,7 +167,7 @@ impl Engine {
     async fn start(&self, access: Access, sql: String, budget: Budget) -> Result<Answer, QueryError> {
         check_size(&sql)?;
         let until = Instant::now() + budget.time;
-        let turn = self.turn(until).await?;
+        let turn = self.turn(Instant::now() + budget.time.min(TURN_MAX)).await?;
         let known = self.known(access.workspace).await?;
         let as_of = known.published.as_of;
         let context = self.session(&known, budget).map_err(|error| QueryError::Engine(error.to_string()))?;
@@ -262,7 +265,7 @@ pub fn said(error: &DataFusionError, budget: Budget, planning: bool) -> QueryErr
     let wrong = |message: String, cure: &str| QueryError::Wrong { message, place, cure: cure.to_owned() };
     let root = error.find_root();
     #[cfg(feature = "cluster")]
-    if let Some(said) = crate::cluster::said(root, budget) {
+    if let Some(said) = crate::cluster::said(root) {
         return said;
     }
     match root {

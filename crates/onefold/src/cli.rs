@@ -118,7 +118,7 @@ pub struct Link {
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
     /// Print the model that is guessed, or the one given, and end.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["output", "pairs", "report", "save", "explain"])]
     pub guess: bool,
     /// Write each record's id and its cluster's (CSV).
     #[arg(long, value_name = "FILE")]
@@ -133,7 +133,7 @@ pub struct Link {
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
     /// Print how the score of two records comes about, and end.
-    #[arg(long, num_args = 2, value_names = ["ID", "ID"])]
+    #[arg(long, num_args = 2, value_names = ["ID", "ID"], conflicts_with_all = ["output", "pairs", "report", "save"])]
     pub explain: Vec<String>,
     /// Of the random pairs that it learns from.
     #[arg(long, default_value_t = 1)]

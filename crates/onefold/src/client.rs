@@ -108,13 +108,13 @@ impl Client {
         Err(refused(status, &body))
     }
 
-    /// Posts JSON, and hands the answer over part by part as it comes.
+    /// Posts JSON, and hands the answer over part by part as it comes, until `on` says that it is enough.
     pub async fn stream(
         &self,
         path: &str,
         accept: &str,
         body: &Value,
-        on: &mut dyn FnMut(&[u8]) -> Result<(), Failure>,
+        on: &mut dyn FnMut(&[u8]) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
         let broken = |error: String| {
             Failure::new(
@@ -151,7 +151,9 @@ impl Client {
             }
         };
         while let Some(part) = parts.next().await {
-            on(&part.map_err(broken)?)?;
+            if !on(&part.map_err(broken)?)? {
+                break;
+            }
         }
         Ok(())
     }

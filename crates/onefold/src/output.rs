@@ -45,12 +45,15 @@ pub fn print(common: &Common, value: &Value) -> Result<(), Failure> {
 
 /// Prints text as it is.
 pub fn raw(text: &str) -> Result<(), Failure> {
-    bytes(text.as_bytes())
+    bytes(text.as_bytes()).map(drop)
 }
 
-/// Prints bytes as they are.
-pub fn bytes(part: &[u8]) -> Result<(), Failure> {
-    ignore_closed_pipe(std::io::stdout().lock().write_all(part))
+/// Prints bytes as they are; whether somebody still reads.
+pub fn bytes(part: &[u8]) -> Result<bool, Failure> {
+    match std::io::stdout().lock().write_all(part) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        written => Ok(written.map(|()| true)?),
+    }
 }
 
 /// `onefold … | head` is no failure.

@@ -14,6 +14,7 @@ use onefold_model::{WorkspaceId, access::Access};
 use onefold_pipeline::views;
 use onefold_state::{StateStore, Value, receipts};
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use crate::{ApiError, App};
 
@@ -59,6 +60,8 @@ pub(crate) struct Tables {
     pub lake: Arc<dyn Lake>,
     pub engine: Arc<dyn QueryEngine>,
     writer: Writer,
+    /// Of exports one goes out at a time: each takes one of the engine's turns for as long as somebody reads it.
+    pub exports: Arc<Semaphore>,
     /// One writes at a time.
     turn: Mutex<()>,
     stopped: AtomicBool,
@@ -68,7 +71,8 @@ impl Tables {
     pub fn new(components: LakeComponents, log: Arc<dyn EventLog>, store: Arc<dyn StateStore>) -> Tables {
         let LakeComponents { lake, engine } = components;
         let writer = Writer::new(log, store, lake.clone(), onefold_lake::Settings::default());
-        Tables { lake, engine, writer, turn: Mutex::new(()), stopped: AtomicBool::new(false) }
+        let exports = Arc::new(Semaphore::new(1));
+        Tables { lake, engine, writer, exports, turn: Mutex::new(()), stopped: AtomicBool::new(false) }
     }
 
     /// Ends writing after the step at work.
@@ -112,9 +116,10 @@ impl App {
     /// Writes what is applied now and not in the tables yet. Blocks; `until` when at most.
     pub(crate) fn write_tables(&self, workspace: WorkspaceId, until: onefold_model::Timestamp) -> Result<(), ApiError> {
         let partition = workspace.partition(self.log.partitions());
-        let reader = &mut *self.store.reader()?;
-        let (wanted, _) = views::as_of(reader, partition)?;
-        let receipt = receipts::last(reader, &Value::Int(workspace.0.into()))? as u64;
+        let (wanted, receipt) = {
+            let reader = &mut *self.store.reader()?;
+            (views::as_of(reader, partition)?.0, receipts::last(reader, &Value::Int(workspace.0.into()))? as u64)
+        };
         let is_there = || {
             let published = self.tables.lake.published(workspace);
             published.is_some_and(|published| published.offset >= wanted && published.receipt >= receipt)

@@ -1,38 +1,40 @@
 //! What a cluster says when something fails. It says it in words: the errors of executors come as their debug form.
 
 use datafusion::common::DataFusionError;
-use onefold_lake::{Budget, QueryError};
+use onefold_lake::QueryError;
 
 /// What an error of a cluster is in our words; `None`: it is none of a cluster's.
-pub fn said(error: &DataFusionError, budget: Budget) -> Option<QueryError> {
+pub fn said(error: &DataFusionError) -> Option<QueryError> {
     let DataFusionError::Execution(message) = error else { return None };
     if message.starts_with("tonic::") || message.starts_with("Status {") {
         return Some(QueryError::Engine(format!("the scheduler of the cluster does not answer: {message}")));
     }
     let (_, cause) = message.strip_prefix("Job ")?.split_once(" failed: ")?;
+    let wrong = |message: String, cure: &str| Some(QueryError::Wrong { message, place: None, cure: cure.to_owned() });
     if cause.contains("ResourcesExhausted(") {
-        return Some(QueryError::Memory(budget.memory_bytes));
+        let cure = "group by fewer values or ask for fewer days, or start executors with a larger --memory-mib";
+        return wrong("the query needs more memory than an executor has".to_owned(), cure);
     }
-    if !cause.contains("ArrowError(") && !cause.contains("Execution(") {
+    if !OF_VALUES.iter().any(|kind| cause.contains(kind)) {
         return Some(QueryError::Engine(format!("the cluster: {cause}")));
     }
     // The innermost is the text of the error itself.
     let text = cause.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"')).map_or(cause, |(text, _)| text);
-    let cure = "try_cast gives null where a value does not fit, instead of an error".to_owned();
-    Some(QueryError::Wrong { message: text.replace("\\\"", "\"").replace("\\'", "'"), place: None, cure })
+    let text = text.replace("\\\"", "\"").replace("\\'", "'");
+    wrong(text, "try_cast gives null where a value does not fit, instead of an error")
 }
+
+/// Errors that values make, and not machines.
+const OF_VALUES: [&str; 5] = ["CastError(", "ParseError(", "ComputeError(", "ArithmeticOverflow(", "DivideByZero"];
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use expect_test::{Expect, expect};
 
     use super::*;
 
     fn check(message: &str, expect: &Expect) {
-        let budget = Budget { time: Duration::from_secs(1), memory_bytes: 1 << 20, rows_max: 1 };
-        let said = said(&DataFusionError::Execution(message.to_owned()), budget);
+        let said = said(&DataFusionError::Execution(message.to_owned()));
         expect.assert_eq(&said.map_or("none of a cluster's".to_owned(), |said| format!("{said}; {}", said.cure())));
     }
 
@@ -53,7 +55,7 @@ mod tests {
         check(
             &failed(r#"ResourcesExhausted("Failed to allocate additional 2.0 MB")"#),
             &expect![
-                "the query needs more than 1048576 bytes of memory; group by fewer values or ask for fewer days, or raise [lake] query_bytes_max in the settings"
+                "the query needs more memory than an executor has; group by fewer values or ask for fewer days, or start executors with a larger --memory-mib"
             ],
         );
         check(

@@ -154,6 +154,8 @@ fn promoted_columns_and_json_say_the_same_whatever_the_type() {
                 r#"{"at_least":"5"}"#,
                 r#"{"between":[3,20]}"#,
                 r#"{"between":[-1e27,1e27]}"#,
+                r#"{"greater":0}"#,
+                r#"{"less":0.000000000002}"#,
                 r#"{"exists":true}"#,
                 r#"{"exists":false}"#,
             ];

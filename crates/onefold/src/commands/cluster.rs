@@ -19,7 +19,13 @@ pub fn run(settings: &Settings, command: cli::Cluster) -> Result<(), Failure> {
             })?;
             let ports =
                 ports.try_into().map_err(|_| Failure::new("an executor has two ports", "write --ports 50051,50052"))?;
-            let folder = folder.unwrap_or_else(|| settings.data.join("executor"));
+            let folder = match folder {
+                Some(folder) => folder,
+                None => {
+                    wiring::make_folder(&settings.data)?;
+                    settings.data.join("executor")
+                }
+            };
             wiring::make_folder(&folder)?;
             cluster::execute(
                 &lake,

@@ -56,6 +56,14 @@ fn link(common: &Common, asked: &cli::Link, bar: &ProgressBar) -> Result<(), Fai
     }
     let linked = linker.link(&weights, &told);
     drop(linker);
+    for (rule, counts) in model.rules.iter().zip(&linked.rules).filter(|(_, counts)| counts.crowded_keys > 0) {
+        let (keys, records) = (counts.crowded_keys, counts.crowded_records);
+        bar.suspend(|| {
+            eprintln!(
+                "onefold: {keys} values of {rule} are shared by more records than are compared: {records} records"
+            )
+        });
+    }
     if let Some(path) = &asked.output {
         write(path, |file| linked.write_clusters(&table, file))?;
     }

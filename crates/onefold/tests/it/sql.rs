@@ -88,8 +88,10 @@ fn members_are_exported_and_a_segment_has_a_history() {
     let csv = folder.run(&["segment", "export", "trait plan = \"pro\"", "--with", "plan", "--csv"]);
     assert_eq!(csv, format!("id,plan\n{u1},pro\n"));
     assert_eq!(folder.run(&["segment", "export", "nobody", "--csv"]), "id\n");
-    let refused = folder.output(&["segment", "export", "trait plan is"]);
-    assert!(!refused.status.success());
+    for wrong in [&["trait plan is"][..], &["buyers", "--with", "id"], &["buyers", "--with", "plan", "--with", "plan"]]
+    {
+        assert!(!folder.output(&[&["segment", "export"], wrong].concat()).status.success(), "{wrong:?}");
+    }
 
     let history = folder.json(&["segment", "history", "buyers"]);
     let days = history.as_array().unwrap();

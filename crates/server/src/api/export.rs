@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array as _, ArrayRef, RecordBatch, cast::AsArray as _, types::Int64Type};
 use arrow_cast::cast;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Schema};
 use axum::{
     Json,
     body::Bytes,
@@ -49,6 +49,16 @@ pub async fn export(
 ) -> Result<Response, ApiError> {
     let workspace = access.workspace;
     let definitions = app.read(move |app, reader| app.definitions(reader, workspace)).await?;
+    let twice = (0..traits.len()).find(|place| traits[..*place].contains(&traits[*place]) || traits[*place] == "id");
+    if let Some(place) = twice {
+        let cause = format!("{:?} would be two columns of one name", traits[place]);
+        return Err(ApiError::bad_request("bad_request", cause, "name each trait once; the id is always there"));
+    }
+    let wait = app.settings.lake.budget.time;
+    let turn = tokio::time::timeout(wait, app.tables.exports.clone().acquire_owned()).await;
+    let Ok(Ok(turn)) = turn else {
+        return Err(ApiError::unavailable("another export is under way; try again when it has ended"));
+    };
     let condition = match definitions.segments.contains_key(&segment) {
         true => Condition::Segment(segment),
         false => parsed(&segment)?,
@@ -58,22 +68,27 @@ pub async fn export(
     let members = segments::members(&condition, &*definitions, definitions.unstated, at).map_err(no_sql)?;
     let is_csv = headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/csv"));
     // In CSV a value is its text, in JSON itself.
-    let columns: String = traits
-        .iter()
-        .map(|name| match is_csv {
-            true => format!(", p.traits->>{} AS \"{}\"", quoted(name), name.replace('"', "\"\"")),
-            false => format!(", value_of(p.traits, {}) AS \"{}\"", quoted(name), name.replace('"', "\"\"")),
-        })
-        .collect();
+    let column = |(place, name): (usize, &String)| match is_csv {
+        true => format!(", p.traits->>{} AS t{place}", quoted(name)),
+        false => format!(", value_of(p.traits, {}) AS t{place}", quoted(name)),
+    };
+    let columns: String = traits.iter().enumerate().map(column).collect();
     let sql = format!("SELECT p.id{columns} FROM ({members}) m JOIN profiles p USING (profile)");
     let Answer { schema, rows, .. } = app.tables.engine.query(access, sql, app.settings.lake.of_whole_tables()).await?;
+    let rows = rows.map(move |batch| {
+        // It ends with the stream.
+        let _turn = &turn;
+        batch
+    });
+    let names: Vec<String> = std::iter::once("id".to_owned()).chain(traits).collect();
     if is_csv {
+        let empty = csv(&renamed(RecordBatch::new_empty(schema), &names)?, true)?;
         let mut header = Some(());
-        let lines = rows.map(move |batch| csv(&batch?, header.take().is_some()));
-        let empty = csv(&RecordBatch::new_empty(schema), true)?;
+        let lines = rows.map(move |batch| csv(&renamed(batch?, &names)?, header.take().is_some()));
         return Ok(streamed("text/csv; charset=utf-8", or_if_none(lines.boxed(), empty).await?));
     }
-    let lines = rows.map(|batch| objects(&batch?));
+    let names: Vec<String> = names.into_iter().map(|name| serde_json::Value::from(name).to_string()).collect();
+    let lines = rows.map(move |batch| objects(&batch?, &names));
     Ok(streamed("application/x-ndjson", or_if_none(lines.boxed(), Bytes::new()).await?))
 }
 
@@ -88,25 +103,33 @@ fn no_sql(error: NoSql) -> ApiError {
     match error {
         NoSql::Compile(error) => bad_segment(error),
         NoSql::NotThere(_) => {
-            let cure = "make the condition a segment, and read its members page by page";
+            let cure =
+                "`onefold segment members` reads those of a segment page by page; make a condition a segment for that";
             ApiError::bad_request("bad_segment", error.to_string(), cure)
         }
     }
 }
 
-/// An id as text and values as JSON, as an object a line.
-fn objects(batch: &RecordBatch) -> Result<Bytes, ApiError> {
+/// The same columns, called by these names.
+fn renamed(batch: RecordBatch, names: &[String]) -> Result<RecordBatch, ApiError> {
+    let schema = batch.schema();
+    let fields = schema.fields().iter().zip(names).map(|(field, name)| field.as_ref().clone().with_name(name));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    RecordBatch::try_new(schema, batch.columns().to_vec()).map_err(unprintable)
+}
+
+/// An id as text and values as JSON, as an object a line, whose members have these names, written as JSON.
+fn objects(batch: &RecordBatch, names: &[String]) -> Result<Bytes, ApiError> {
     let texts = |column: &ArrayRef| cast(column, &DataType::Utf8).map_err(unprintable);
     let columns = batch.columns().iter().map(texts).collect::<Result<Vec<_>, _>>()?;
-    let name = |place: usize| serde_json::Value::from(batch.schema_ref().field(place).name().as_str()).to_string();
-    let names: Vec<String> = (0..columns.len()).map(name).collect();
     let mut lines = String::new();
     for row in 0..batch.num_rows() {
         for (place, (name, column)) in names.iter().zip(&columns).enumerate() {
             let column = column.as_string::<i32>();
             let value = match place {
                 0 => serde_json::Value::from(column.value(row)).to_string(),
-                _ if column.is_valid(row) => column.value(row).to_owned(),
+                // Between the tokens of JSON a line break is as good as a blank.
+                _ if column.is_valid(row) => column.value(row).replace(['\n', '\r'], " "),
                 _ => "null".to_owned(),
             };
             lines.push_str(&format!("{}{name}:{value}", if place == 0 { '{' } else { ',' }));

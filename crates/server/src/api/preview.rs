@@ -70,7 +70,7 @@ const SAMPLE: usize = 20;
 /// Values shown of a trait.
 const SHARES: usize = 50;
 
-/// Count a definition without making it a segment. The first time that it reads something new takes a pass over the log.
+/// Count a definition without making it a segment. The first time that it reads something new takes a pass over that.
 #[utoipa::path(post, path = "/api/v1/segments/preview", request_body = Preview, responses((status = 200, body = Previewed)))]
 pub async fn preview(
     State(app): State<Arc<App>>,
