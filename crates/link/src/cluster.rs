@@ -21,6 +21,8 @@ pub struct Evidence {
     prior: Lanes,
     /// For each pair and field, the sum over pairs of records that both have it, and how many these are.
     fields: Vec<(Lanes, f64)>,
+    /// For each pair, whether the two must not be one; empty where none is.
+    forbidden: Vec<bool>,
 }
 
 impl Evidence {
@@ -39,16 +41,26 @@ impl Evidence {
                 compare(i, j, pair);
             }
         }
-        Evidence { count, width, prior, fields }
+        Evidence { count, width, prior, fields, forbidden: Vec::new() }
     }
 
-    fn start(&self, i: usize, j: usize) -> usize {
+    /// Keeps these apart, and so the clusters that they are in.
+    pub fn forbid(&mut self, forbidden: impl Fn(usize, usize) -> bool) {
+        let pairs = (0..self.count).flat_map(|j| (0..j).map(move |i| (i, j)));
+        self.forbidden = pairs.map(|(i, j)| forbidden(i, j)).collect();
+    }
+
+    /// The place of a pair.
+    fn place(i: usize, j: usize) -> usize {
         let (i, j) = (i.min(j), i.max(j));
-        (j * (j - 1) / 2 + i) * self.width
+        j * (j - 1) / 2 + i
     }
 
     fn score(&self, i: usize, j: usize) -> f64 {
-        let start = self.start(i, j);
+        if self.forbidden.get(Self::place(i, j)).copied().unwrap_or(false) {
+            return f64::NEG_INFINITY;
+        }
+        let start = Self::place(i, j) * self.width;
         let mut lanes = self.prior;
         for (sum, count) in &self.fields[start..start + self.width] {
             if *count > 0.0 {
@@ -60,7 +72,11 @@ impl Evidence {
 
     /// Adds what `j` has in common with `k` to what `i` has.
     fn add(&mut self, i: usize, j: usize, k: usize) {
-        let (to, from) = (self.start(i, k), self.start(j, k));
+        let (to, from) = (Self::place(i, k), Self::place(j, k));
+        if let Some(forbidden) = self.forbidden.get(from).copied() {
+            self.forbidden[to] |= forbidden;
+        }
+        let (to, from) = (to * self.width, from * self.width);
         for field in 0..self.width {
             let (sum, count) = self.fields[from + field];
             let (to, all) = &mut self.fields[to + field];

@@ -4,7 +4,9 @@ use std::fmt;
 
 use crate::{
     compare::{Comparer, UNKNOWN, levels},
+    judge::Judge,
     linker::Linker,
+    model::Model,
     weights::{CLASSES, Class, Scorer, Weights, log_sum, odds},
 };
 
@@ -49,37 +51,51 @@ impl Linker<'_> {
     /// Where the table has no such row.
     pub fn explain(&self, weights: &Weights, a: usize, b: usize) -> Waterfall {
         let ids = [a, b].map(|row| String::from_utf8_lossy(self.table.id(row)).into_owned());
-        let place = |row: usize| self.order.iter().position(|of| *of as usize == row);
-        let (a, b) = (place(a).expect("a row of the table"), place(b).expect("a row of the table"));
+        let place = |row: usize| self.order.iter().position(|of| *of as usize == row).expect("a row of the table");
+        let (a, b) = (place(a) as u32, place(b) as u32);
         let scorer = Scorer::new(self.model, weights);
-        let (x, y) = (self.records.row(a), self.records.row(b));
-        let pattern = Comparer::new(self.model).pattern(&self.records, x, y);
-        let lanes = scorer.lanes(&self.frequencies, pattern, x, y);
-        let (same, random) = (Class::Same as usize, Class::Random as usize);
-        let step = |label: &str, level, bits| Step { label: label.to_owned(), values: Default::default(), level, bits };
-        let mut steps =
-            vec![step("start", "how often two records are one person", scorer.prior()[same] - scorer.prior()[random])];
-        for (i, comparison) in self.model.comparisons.iter().enumerate() {
-            let part = scorer.part(&self.frequencies, pattern, x, y, i);
-            let level = match pattern.level(i) {
-                UNKNOWN => "says nothing",
-                level => levels(comparison.kind)[usize::from(level) - 1].name,
-            };
-            steps.push(Step {
-                label: comparison.column.clone(),
-                values: [self.records.text(a, i), self.records.text(b, i)],
-                level,
-                bits: part[same] - part[random],
-            });
-        }
-        let moved = log_sum(&lanes[..2]) - lanes[same];
-        let others = lanes[random] - log_sum(&lanes[2..CLASSES]);
-        steps.push(step("moved", "one person may have two addresses", moved));
-        steps.push(step("household", "two of one household or area have much in common", others));
-        let made = self.blocks.rules_of(a as u32, b as u32);
+        let made = self.blocks.rules_of(a, b);
         let rules = self.model.rules.iter().enumerate().filter(|(bit, _)| made >> bit & 1 == 1);
-        Waterfall { ids, steps, score: odds(&lanes), rules: rules.map(|(_, rule)| rule.to_string()).collect() }
+        let rules = rules.map(|(_, rule)| rule.to_string()).collect();
+        explain(self.model, self.judge(&scorer), [a, b], ids, rules)
     }
+}
+
+/// Why two rows have their score.
+pub(crate) fn explain(
+    model: &Model,
+    judge: Judge<'_>,
+    rows: [u32; 2],
+    ids: [String; 2],
+    rules: Vec<String>,
+) -> Waterfall {
+    let Judge { records, frequencies, scorer, .. } = judge;
+    let [a, b] = rows.map(|row| row as usize);
+    let (x, y) = (records.row(a), records.row(b));
+    let pattern = Comparer::new(model).pattern(records, x, y);
+    let lanes = scorer.lanes(frequencies, pattern, x, y);
+    let (same, random) = (Class::Same as usize, Class::Random as usize);
+    let step = |label: &str, level, bits| Step { label: label.to_owned(), values: Default::default(), level, bits };
+    let mut steps =
+        vec![step("start", "how often two records are one person", scorer.prior()[same] - scorer.prior()[random])];
+    for (i, comparison) in model.comparisons.iter().enumerate() {
+        let part = scorer.part(frequencies, pattern, x, y, i);
+        let level = match pattern.level(i) {
+            UNKNOWN => "says nothing",
+            level => levels(comparison.kind)[usize::from(level) - 1].name,
+        };
+        steps.push(Step {
+            label: comparison.column.clone(),
+            values: [records.text(a, i), records.text(b, i)],
+            level,
+            bits: part[same] - part[random],
+        });
+    }
+    let moved = log_sum(&lanes[..2]) - lanes[same];
+    let others = lanes[random] - log_sum(&lanes[2..CLASSES]);
+    steps.push(step("moved", "one person may have two addresses", moved));
+    steps.push(step("household", "two of one household or area have much in common", others));
+    Waterfall { ids, steps, score: odds(&lanes), rules }
 }
 
 impl fmt::Display for Waterfall {

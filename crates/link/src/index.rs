@@ -3,7 +3,8 @@
 //! The same as a run over all of them, in whatever order they come: scores read frozen frequencies, a component is what
 //! strong pairs connect, and its clusters are a function of it alone. A record changes one component, seldom a few, and
 //! those alone are clustered anew. A key that one record too many has in common is crowded from then on, and the pairs
-//! that only it had made are taken back, as if they had never been made.
+//! that only it had made are taken back, as if they had never been made. A record that changes or goes leaves the rest as if
+//! it had never been.
 
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
@@ -12,10 +13,11 @@ use smallvec::SmallVec;
 use crate::{
     blocking::Keys,
     compare::Comparer,
+    explain::{Waterfall, explain},
     judge::{Judge, Pair},
     linker::{Linked, Linker, compare_ids},
     model::Model,
-    records::{Frequencies, Records},
+    records::{Frequencies, Frozen, Records},
     weights::{Scorer, Weights},
 };
 
@@ -24,7 +26,7 @@ const NOBODY: u32 = u32::MAX;
 /// The records that have a key of one rule in common, as chains through the rows.
 #[derive(Debug, Clone, Default)]
 struct Chains {
-    /// Open addressing: the last row with a key, and part of the key.
+    /// Open addressing: a row with a key, and part of the key.
     slots: Vec<(u32, u32)>,
     used: usize,
     /// For each row, the row before it with the same key.
@@ -46,7 +48,9 @@ impl Chains {
     }
 
     fn add(&mut self, row: u32, key: Option<u64>, key_of: &impl Fn(u32) -> Option<u64>) {
-        self.before.push(NOBODY);
+        if row as usize == self.before.len() {
+            self.before.push(NOBODY);
+        }
         let Some(key) = key else { return };
         if (self.used + 1) * 8 > self.slots.len() * 5 {
             self.grow(key_of);
@@ -55,6 +59,39 @@ impl Chains {
         self.used += usize::from(self.slots[place].0 == NOBODY);
         self.before[row as usize] = self.slots[place].0;
         self.slots[place] = (row, (key >> 32) as u32);
+    }
+
+    /// Takes out a row, whose key `key_of` still tells.
+    fn remove(&mut self, row: u32, key_of: &impl Fn(u32) -> Option<u64>) {
+        let Some(key) = key_of(row) else { return };
+        let place = self.place(key, key_of);
+        let next = std::mem::replace(&mut self.before[row as usize], NOBODY);
+        let mut at = self.slots[place].0;
+        if at != row {
+            while self.before[at as usize] != row {
+                at = self.before[at as usize];
+            }
+            self.before[at as usize] = next;
+        } else if next != NOBODY {
+            self.slots[place].0 = next;
+        } else {
+            self.used -= 1;
+            self.close(place, key_of);
+        }
+    }
+
+    /// Frees a slot: those after it that stand behind their place move up (Knuth, TAOCP 3, 6.4, algorithm R).
+    fn close(&mut self, mut hole: usize, key_of: &impl Fn(u32) -> Option<u64>) {
+        let mask = self.slots.len() - 1;
+        let mut next = (hole + 1) & mask;
+        while let Some(key) = Some(self.slots[next].0).filter(|row| *row != NOBODY).and_then(key_of) {
+            if next.wrapping_sub(key as usize) & mask >= next.wrapping_sub(hole) & mask {
+                self.slots[hole] = self.slots[next];
+                hole = next;
+            }
+            next = (next + 1) & mask;
+        }
+        self.slots[hole] = (NOBODY, 0);
     }
 
     fn grow(&mut self, key_of: &impl Fn(u32) -> Option<u64>) {
@@ -71,7 +108,7 @@ impl Chains {
         }
     }
 
-    /// Rows with the key, the last one first, at most `count`.
+    /// Rows with the key, at most `count`.
     fn rows(&self, key: u64, key_of: &impl Fn(u32) -> Option<u64>, count: usize) -> SmallVec<[u32; 16]> {
         let mut rows = SmallVec::new();
         if self.slots.is_empty() {
@@ -93,6 +130,21 @@ pub struct Inserted {
     pub row: u32,
     /// Rows whose cluster is another one now, the new row first, and the row with the least id of that cluster.
     pub changed: Vec<(u32, u32)>,
+    /// Rows of which [`Index::links`] may say something else now, ascending.
+    pub affected: Vec<u32>,
+}
+
+/// What an index says of two records.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Link {
+    /// One row.
+    pub a: u32,
+    /// The other.
+    pub b: u32,
+    /// Bits.
+    pub score: f32,
+    /// Whether they are one person: of a cluster's pairs, those that hold it together best. If not, the pair is in doubt.
+    pub joined: bool,
 }
 
 /// Clustered records that take one more.
@@ -103,28 +155,58 @@ pub struct Index {
     comparer: Comparer,
     records: Records,
     frequencies: Frequencies,
+    /// Where values that come later are looked up; none where they are unknown by themselves.
+    frozen: Option<Frozen>,
     ids: Vec<Box<[u8]>>,
     chains: Vec<Chains>,
-    /// For each row, those it is connected with, by which score.
+    /// For each row, those that score above `review` with it.
     edges: Vec<SmallVec<[(u32, f32); 2]>>,
     clusters: Vec<u32>,
+    /// Rows without a record.
+    free: Vec<u32>,
+    apart: FxHashSet<(u32, u32)>,
 }
 
 impl Index {
     /// An index of no records, with the frequencies of those of `linker`.
     pub fn new(linker: &Linker<'_>, weights: &Weights) -> Index {
-        let keys = Keys::new(linker.model);
+        let (records, frequencies) = (linker.records.without_rows(), linker.frequencies.clone());
+        Index::empty(linker.model, weights, records, frequencies, None)
+    }
+
+    /// An index of no records, with frequencies that were frozen when the model was trained.
+    ///
+    /// # Panics
+    ///
+    /// Where they are of another model.
+    pub fn of_frozen(model: &Model, weights: &Weights, frozen: Frozen) -> Index {
+        assert!(frozen.fits(model), "the frequencies are of this model");
+        let frequencies = Frequencies::of_frozen(&frozen);
+        Index::empty(model, weights, Records::new(model), frequencies, Some(frozen))
+    }
+
+    fn empty(
+        model: &Model,
+        weights: &Weights,
+        records: Records,
+        frequencies: Frequencies,
+        frozen: Option<Frozen>,
+    ) -> Index {
+        let keys = Keys::new(model);
         Index {
-            model: linker.model.clone(),
-            scorer: Scorer::new(linker.model, weights),
-            comparer: Comparer::new(linker.model),
-            records: linker.records.without_rows(),
-            frequencies: linker.frequencies.clone(),
+            model: model.clone(),
+            scorer: Scorer::new(model, weights),
+            comparer: Comparer::new(model),
+            records,
+            frequencies,
+            frozen,
             ids: Vec::new(),
             chains: vec![Chains::default(); keys.len()],
             keys,
             edges: Vec::new(),
             clusters: Vec::new(),
+            free: Vec::new(),
+            apart: FxHashSet::default(),
         }
     }
 
@@ -142,7 +224,7 @@ impl Index {
         });
         index.edges = vec![SmallVec::new(); count];
         let judge = linker.judge(&index.scorer);
-        for pair in linked.pairs.iter().filter(|pair| judge.connects(pair)) {
+        for pair in linked.pairs.iter().filter(|pair| judge.matters(pair)) {
             index.edges[pair.a as usize].push((pair.b, pair.score));
             index.edges[pair.b as usize].push((pair.a, pair.score));
         }
@@ -152,12 +234,12 @@ impl Index {
 
     /// Records.
     pub fn len(&self) -> usize {
-        self.clusters.len()
+        self.clusters.len() - self.free.len()
     }
 
     /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
-        self.clusters.is_empty()
+        self.len() == 0
     }
 
     /// The id of a row.
@@ -176,12 +258,68 @@ impl Index {
     ///
     /// Where there are not as many values as comparisons.
     pub fn insert(&mut self, id: &str, values: &[&str]) -> Inserted {
-        assert_eq!(values.len(), self.records.width(), "one value for each comparison");
-        let row = self.records.push(values) as u32;
-        self.ids.push(id.as_bytes().into());
-        self.edges.push(SmallVec::new());
-        self.clusters.push(row);
+        let row = self.free.pop().unwrap_or(self.clusters.len() as u32);
+        if row as usize == self.clusters.len() {
+            self.ids.push(Box::default());
+            self.edges.push(SmallVec::new());
+            self.clusters.push(row);
+        }
+        self.ids[row as usize] = id.as_bytes().into();
+        let mut touched = vec![row];
+        self.enter(row, values, &mut touched);
+        let (mut changed, affected) = self.cluster_again(touched);
+        changed.retain(|(other, _)| *other != row);
+        changed.insert(0, (row, self.clusters[row as usize]));
+        Inserted { row, changed, affected }
+    }
 
+    /// Gives the record in `row` other values; says which rows that may have affected, as in [`Inserted::affected`].
+    ///
+    /// # Panics
+    ///
+    /// Where there are not as many values as comparisons.
+    pub fn replace(&mut self, row: u32, values: &[&str]) -> Vec<u32> {
+        let mut touched = vec![row];
+        self.leave(row, &mut touched);
+        self.enter(row, values, &mut touched);
+        self.cluster_again(touched).1
+    }
+
+    /// Takes out the record in `row`, which a later one may get; says which rows that may have affected.
+    pub fn remove(&mut self, row: u32) -> Vec<u32> {
+        let mut touched = vec![row];
+        self.leave(row, &mut touched);
+        self.apart.retain(|(a, b)| *a != row && *b != row);
+        self.ids[row as usize] = Box::default();
+        let affected = self.cluster_again(touched).1;
+        self.free.push(row);
+        affected
+    }
+
+    /// Says whether two records are two people, whatever they have in common; says which rows that may have affected.
+    pub fn set_apart(&mut self, a: u32, b: u32, are_apart: bool) -> Vec<u32> {
+        let pair = (a.min(b), a.max(b));
+        if are_apart { self.apart.insert(pair) } else { self.apart.remove(&pair) };
+        self.cluster_again(vec![a, b]).1
+    }
+
+    fn judge(&self) -> Judge<'_> {
+        Judge {
+            records: &self.records,
+            frequencies: &self.frequencies,
+            scorer: &self.scorer,
+            thresholds: &self.model.thresholds,
+            apart: &self.apart,
+        }
+    }
+
+    /// Puts values in a row that has none, and connects it.
+    fn enter(&mut self, row: u32, values: &[&str], touched: &mut Vec<u32>) {
+        assert_eq!(values.len(), self.records.width(), "one value for each comparison");
+        self.records.set(row as usize, values);
+        if let Some(frozen) = &self.frozen {
+            self.frequencies.cover(&self.records, frozen);
+        }
         let most = self.model.thresholds.block_records_max;
         let (records, keys) = (&self.records, &self.keys);
         let (mut others, mut crowded): (Vec<u32>, Vec<(usize, u64)>) = (Vec::new(), Vec::new());
@@ -200,32 +338,151 @@ impl Index {
         }
         others.sort_unstable();
         others.dedup();
+        for other in others {
+            self.connect(row, other, touched);
+        }
+        for (rule, key) in crowded {
+            self.take_back(rule, key, touched);
+        }
+    }
+
+    /// Takes the values out of a row, and all that came of them.
+    fn leave(&mut self, row: u32, touched: &mut Vec<u32>) {
+        let most = self.model.thresholds.block_records_max;
+        let mut uncrowded: Vec<SmallVec<[u32; 16]>> = Vec::new();
+        for rule in 0..self.chains.len() {
+            if let Some(key) = self.key(rule, row) {
+                let members = self.rows_with(rule, key, most + 2);
+                if members.len() == most + 1 {
+                    uncrowded.push(members);
+                }
+            }
+            let (records, keys) = (&self.records, &self.keys);
+            let key_of = |row: u32| (row != NOBODY).then(|| keys.key(rule, records, records.row(row as usize)))?;
+            self.chains[rule].remove(row, &key_of);
+        }
+        self.records.clear(row as usize);
+        for (other, _) in std::mem::take(&mut self.edges[row as usize]) {
+            self.edges[other as usize].retain(|(of, _)| *of != row);
+            touched.push(other);
+        }
+        for members in uncrowded {
+            for (i, &a) in members.iter().enumerate().filter(|(_, a)| **a != row) {
+                for &b in members[..i].iter().filter(|b| **b != row) {
+                    self.connect(a, b, touched);
+                }
+            }
+        }
+    }
+
+    /// Compares two rows that are not connected yet.
+    fn connect(&mut self, a: u32, b: u32, touched: &mut Vec<u32>) {
+        if self.edges[a as usize].iter().any(|(other, _)| *other == b) {
+            return;
+        }
         let judge = Judge {
             records: &self.records,
             frequencies: &self.frequencies,
             scorer: &self.scorer,
             thresholds: &self.model.thresholds,
+            apart: &self.apart,
         };
-        for other in others {
-            let score = judge.score(&mut self.comparer, other, row) as f32;
-            if judge.connects(&Pair { a: other, b: row, score }) {
-                self.edges[row as usize].push((other, score));
-                self.edges[other as usize].push((row, score));
-            }
+        let score = judge.score(&mut self.comparer, a.min(b), a.max(b)) as f32;
+        if judge.matters(&Pair { a, b, score }) {
+            self.edges[a as usize].push((b, score));
+            self.edges[b as usize].push((a, score));
+            touched.extend([a, b]);
         }
-        let mut touched = vec![row];
-        for (rule, key) in crowded {
-            self.take_back(rule, key, &mut touched);
-        }
-        let mut changed = vec![(row, row)];
-        let mut seen = FxHashSet::default();
+    }
+
+    /// Clusters the components of these rows anew. Gives the rows whose cluster is another one, with it, and all that were
+    /// looked at.
+    fn cluster_again(&mut self, touched: Vec<u32>) -> (Vec<(u32, u32)>, Vec<u32>) {
+        let (mut seen, mut changed) = (FxHashSet::default(), Vec::new());
         for start in touched {
             if !seen.contains(&start) {
                 self.cluster_from(start, &mut seen, &mut changed);
             }
         }
-        changed[0].1 = self.clusters[row as usize];
-        Inserted { row, changed }
+        let mut affected: Vec<u32> = seen.into_iter().collect();
+        affected.sort_unstable();
+        (changed, affected)
+    }
+
+    /// The rows that are connected with `start`, itself first.
+    fn component(&self, start: u32, seen: &mut FxHashSet<u32>) -> Vec<u32> {
+        let mut rows = vec![start];
+        seen.insert(start);
+        let mut next = 0;
+        while let Some(&row) = rows.get(next) {
+            let connected = self.edges[row as usize].iter().filter(|(_, score)| self.judge().joins(*score));
+            rows.extend(connected.map(|(other, _)| *other).filter(|other| seen.insert(*other)));
+            next += 1;
+        }
+        rows
+    }
+
+    /// What is said of these rows: how they are joined with others, and which pairs with them are in doubt.
+    pub fn links(&self, rows: &[u32]) -> Vec<Link> {
+        let mut links: Vec<Link> = Vec::new();
+        let all: FxHashSet<u32> = rows.iter().copied().collect();
+        let mut done: FxHashSet<u32> = FxHashSet::default();
+        let mut comparer = Comparer::new(&self.model);
+        for &row in rows {
+            let cluster = self.clusters[row as usize];
+            if done.insert(cluster) {
+                let mut members = self.component(row, &mut FxHashSet::default());
+                members.retain(|member| self.clusters[*member as usize] == cluster);
+                members.sort_unstable_by(|a, b| self.compare_ids(*a, *b));
+                self.tree(&members, &mut comparer, &mut links);
+            }
+            for &(other, score) in &self.edges[row as usize] {
+                let is_twice = other < row && all.contains(&other);
+                if self.clusters[other as usize] != cluster && !is_twice {
+                    links.push(Link { a: row.min(other), b: row.max(other), score, joined: false });
+                }
+            }
+        }
+        links
+    }
+
+    /// The pairs that hold these together best, one fewer than they are (Prim, Bell System Technical Journal 36, 1957).
+    fn tree(&self, members: &[u32], comparer: &mut Comparer, links: &mut Vec<Link>) {
+        let [first, rest @ ..] = members else { return };
+        // Of each that is not in yet: the best of those that are.
+        let mut open: Vec<(f32, u32, u32)> = rest.iter().map(|row| (f32::NEG_INFINITY, *row, *first)).collect();
+        let mut newest = *first;
+        while !open.is_empty() {
+            for (best, row, of) in &mut open {
+                let score = self.judge().score(comparer, newest.min(*row), newest.max(*row)) as f32;
+                if score > *best {
+                    (*best, *of) = (score, newest);
+                }
+            }
+            let place = (0..open.len()).reduce(|best, i| if open[i].0 > open[best].0 { i } else { best });
+            let (score, row, of) = open.remove(place.unwrap_or_default());
+            links.push(Link { a: row.min(of), b: row.max(of), score, joined: true });
+            newest = row;
+        }
+    }
+
+    /// Why the records in two rows have their score.
+    pub fn explain(&self, a: u32, b: u32) -> Waterfall {
+        let ids = [a, b].map(|row| String::from_utf8_lossy(self.id(row)).into_owned());
+        let most = self.model.thresholds.block_records_max;
+        let rules = (0..self.keys.len()).filter(|rule| self.makes(*rule, a, b, most));
+        let rules = rules.map(|rule| self.model.rules[rule].to_string()).collect();
+        explain(&self.model, self.judge(), [a, b], ids, rules)
+    }
+
+    /// Whether a rule makes this pair.
+    fn makes(&self, rule: usize, a: u32, b: u32, most: usize) -> bool {
+        let key = self.key(rule, a);
+        key.is_some_and(|key| self.key(rule, b) == Some(key) && self.rows_with(rule, key, most + 1).len() <= most)
+    }
+
+    fn compare_ids(&self, a: u32, b: u32) -> std::cmp::Ordering {
+        compare_ids(&self.ids[a as usize], &self.ids[b as usize]).then(a.cmp(&b))
     }
 
     /// Takes back the pairs that no rule but this one had made for a key that is crowded now.
@@ -247,11 +504,7 @@ impl Index {
 
     /// Whether some rule makes this pair.
     fn is_made(&self, a: u32, b: u32) -> bool {
-        let most = self.model.thresholds.block_records_max;
-        (0..self.keys.len()).any(|rule| {
-            let key = self.key(rule, a);
-            key.is_some_and(|key| self.key(rule, b) == Some(key) && self.rows_with(rule, key, most + 1).len() <= most)
-        })
+        (0..self.keys.len()).any(|rule| self.makes(rule, a, b, self.model.thresholds.block_records_max))
     }
 
     fn key(&self, rule: usize, row: u32) -> Option<u64> {
@@ -264,31 +517,26 @@ impl Index {
 
     /// Clusters the component of `start` anew.
     fn cluster_from(&mut self, start: u32, seen: &mut FxHashSet<u32>, changed: &mut Vec<(u32, u32)>) {
-        let mut rows = vec![start];
-        seen.insert(start);
-        let mut next = 0;
-        while let Some(&row) = rows.get(next) {
-            rows.extend(self.edges[row as usize].iter().map(|(other, _)| *other).filter(|other| seen.insert(*other)));
-            next += 1;
-        }
-        rows.sort_unstable_by(|a, b| compare_ids(&self.ids[*a as usize], &self.ids[*b as usize]).then(a.cmp(b)));
+        let mut rows = self.component(start, seen);
+        rows.sort_unstable_by(|a, b| self.compare_ids(*a, *b));
         let judge = Judge {
             records: &self.records,
             frequencies: &self.frequencies,
             scorer: &self.scorer,
             thresholds: &self.model.thresholds,
+            apart: &self.apart,
         };
         let edges: Vec<Pair> = match rows.len() > self.model.thresholds.component_records_max {
             false => Vec::new(),
             true => rows
                 .iter()
                 .flat_map(|a| self.edges[*a as usize].iter().map(|(b, score)| Pair { a: *a, b: *b, score: *score }))
-                .filter(|pair| pair.a < pair.b)
+                .filter(|pair| pair.a < pair.b && judge.connects(pair))
                 .collect(),
         };
         for (row, first) in judge.cluster(&mut self.comparer, &rows, || edges.iter()) {
             let before = std::mem::replace(&mut self.clusters[row as usize], first);
-            if before != first && row != changed[0].0 {
+            if before != first {
                 changed.push((row, first));
             }
         }

@@ -1,7 +1,7 @@
 //! Scores pairs of records, and clusters those that are connected. What a run over all records and an index that takes
 //! one at a time have in common, so that both decide alike.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     cluster::Evidence,
@@ -37,6 +37,8 @@ pub struct Judge<'a> {
     pub frequencies: &'a Frequencies,
     pub scorer: &'a Scorer,
     pub thresholds: &'a Thresholds,
+    /// Pairs of rows, the lesser first, that somebody said are two people.
+    pub apart: &'a FxHashSet<(u32, u32)>,
 }
 
 impl Judge<'_> {
@@ -49,7 +51,22 @@ impl Judge<'_> {
 
     /// Whether a pair connects its records, so that they are clustered together.
     pub fn connects(&self, pair: &Pair) -> bool {
-        f64::from(pair.score) > self.thresholds.join
+        self.joins(pair.score)
+    }
+
+    /// Whether a score connects.
+    pub fn joins(&self, score: f32) -> bool {
+        f64::from(score) > self.thresholds.join
+    }
+
+    /// Whether a pair connects, or is in doubt.
+    pub fn matters(&self, pair: &Pair) -> bool {
+        f64::from(pair.score) > self.thresholds.review
+    }
+
+    /// Whether somebody said that these are two people.
+    pub fn are_apart(&self, a: u32, b: u32) -> bool {
+        !self.apart.is_empty() && self.apart.contains(&(a.min(b), a.max(b)))
     }
 
     /// The clusters of connected `rows`, which are in the order of their ids: for each row, the first of its cluster.
@@ -74,11 +91,16 @@ impl Judge<'_> {
 
     fn cluster_part(&self, comparer: &mut Comparer, rows: &[u32], found: &mut Vec<(u32, u32)>) {
         // Two records are here because they are connected.
+        if let [a, b] = *rows
+            && self.are_apart(a, b)
+        {
+            return found.extend([(a, a), (b, b)]);
+        }
         if rows.len() <= 2 {
             return found.extend(rows.iter().map(|row| (*row, rows[0])));
         }
         let width = self.records.width();
-        let evidence = Evidence::of(rows.len(), width, *self.scorer.prior(), |i, j, fields| {
+        let mut evidence = Evidence::of(rows.len(), width, *self.scorer.prior(), |i, j, fields| {
             let (a, b) = (self.records.row(rows[i] as usize), self.records.row(rows[j] as usize));
             let pattern = comparer.pattern(self.records, a, b);
             for (i, field) in fields.iter_mut().enumerate() {
@@ -86,6 +108,9 @@ impl Judge<'_> {
                 *field = (self.scorer.part(self.frequencies, pattern, a, b, i), known);
             }
         });
+        if !self.apart.is_empty() {
+            evidence.forbid(|i, j| self.are_apart(rows[i], rows[j]));
+        }
         let clusters = evidence.clusters(self.thresholds.join);
         found.extend(clusters.iter().enumerate().map(|(i, first)| (rows[i], rows[*first])));
     }

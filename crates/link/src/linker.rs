@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use rayon::prelude::*;
+use rustc_hash::FxHashSet;
 
 use crate::{
     blocking::{Blocks, Keys, RuleCounts},
@@ -10,7 +11,7 @@ use crate::{
     components::Sets,
     judge::{Judge, Pair},
     model::{Model, ModelError},
-    records::{Frequencies, Records},
+    records::{Frequencies, Frozen, Records},
     table::Table,
     train,
     weights::{Scorer, Weights},
@@ -30,6 +31,7 @@ pub struct Linker<'a> {
     pub(crate) order: Vec<u32>,
     pub(crate) frequencies: Frequencies,
     pub(crate) blocks: Blocks,
+    pub(crate) apart: FxHashSet<(u32, u32)>,
 }
 
 /// What linking found.
@@ -96,7 +98,12 @@ impl<'a> Linker<'a> {
         let frequencies = Frequencies::of(&records);
         progress(Step::Block);
         let blocks = Blocks::of(&records, &keys, model.thresholds.block_records_max);
-        Ok(Linker { table, model, records, order, frequencies, blocks })
+        Ok(Linker { table, model, records, order, frequencies, blocks, apart: FxHashSet::default() })
+    }
+
+    /// How often values occur in these records, to weigh others alike.
+    pub fn frozen(&self) -> Frozen {
+        self.frequencies.freeze(&self.records)
     }
 
     /// Learns the weights.
@@ -130,7 +137,13 @@ impl<'a> Linker<'a> {
     }
 
     pub(crate) fn judge<'j>(&'j self, scorer: &'j Scorer) -> Judge<'j> {
-        Judge { records: &self.records, frequencies: &self.frequencies, scorer, thresholds: &self.model.thresholds }
+        Judge {
+            records: &self.records,
+            frequencies: &self.frequencies,
+            scorer,
+            thresholds: &self.model.thresholds,
+            apart: &self.apart,
+        }
     }
 
     fn score_rule(&self, rule: usize, judge: Judge<'_>, linked: &mut Linked) {

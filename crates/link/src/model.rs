@@ -224,6 +224,8 @@ pub struct Thresholds {
     /// Records are connected by pairs that score above this, and two groups of connected records become one while what
     /// they have in common does, bits. 2 is four to one for the same person.
     pub join: f64,
+    /// Pairs above this that were not joined are put before a person, where somebody decides; bits. -2 is one to four.
+    pub review: f64,
     /// Pairs scored below this are not kept, bits.
     pub keep: f64,
     /// A blocking key that more records than this have in common says nothing and is left out, records.
@@ -234,7 +236,7 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Thresholds { join: 2.0, keep: -6.0, block_records_max: 400, component_records_max: 200 }
+        Thresholds { join: 2.0, review: -2.0, keep: -6.0, block_records_max: 400, component_records_max: 200 }
     }
 }
 
@@ -270,6 +272,7 @@ const HEADER: &str = "\
 #                 start(column), year(column), user(column), either(column, column).
 # [thresholds]    scores are in bits: 0 is as likely as not, 2 is four to one, 10 is 1,000 to 1 for the same person.
 #     join     a pair above this connects its records; connected records are joined while it holds for their groups.
+#     review   pairs above this that are not joined are put before a person, in a workspace.
 #     keep     pairs below this are forgotten.
 #     block_records_max      a key that more records have in common is left out.
 #     component_records_max  larger groups of connected records are cut at their weakest links.
@@ -334,8 +337,9 @@ impl Model {
             }
         }
         let t = &self.thresholds;
-        if !t.join.is_finite() || !t.keep.is_finite() || t.keep > t.join {
-            return error("thresholds", "join and keep are no numbers with keep ≤ join".into(), "Lower keep");
+        if ![t.keep, t.review, t.join].iter().all(|t| t.is_finite()) || t.keep > t.review || t.review > t.join {
+            let cause = "keep, review and join are no numbers with keep ≤ review ≤ join";
+            return error("thresholds", cause.into(), "Lower keep and review");
         }
         if t.block_records_max < 2 || t.component_records_max < 2 {
             return error("thresholds", "a maximum is below 2 records".into(), "Raise it to some hundreds");

@@ -4,6 +4,7 @@
 //! it. Given names and surnames share their values, so that a mixed-up name is found by comparing two numbers.
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     dictionary::{Dictionary, MISSING, hash},
@@ -199,15 +200,19 @@ impl Records {
         }
     }
 
-    /// Adds a record of raw values, one for each comparison, and gives its row.
-    pub fn push(&mut self, raw: &[&str]) -> usize {
-        let row = self.len();
+    /// Puts raw values, one for each comparison, in a row that is there or is the next.
+    pub fn set(&mut self, row: usize, raw: &[&str]) {
+        self.codes.resize(self.codes.len().max((row + 1) * self.width), MISSING);
         for (i, raw) in raw.iter().enumerate() {
             let (kind, order) = self.kinds[i];
             let code = self.values[self.values_of[i]].intern(kind, &prepare(kind, order, raw));
-            self.codes.push(code);
+            self.codes[row * self.width + i] = code;
         }
-        row
+    }
+
+    /// Takes the values out of a row.
+    pub fn clear(&mut self, row: usize) {
+        self.codes[row * self.width..(row + 1) * self.width].fill(MISSING);
     }
 
     /// How many records.
@@ -307,6 +312,37 @@ impl Frequencies {
         frequencies
     }
 
+    /// What is to be kept of them, so that other records weigh alike.
+    pub fn freeze(&self, records: &Records) -> Frozen {
+        let column = |i: usize| {
+            let values = records.values(i);
+            let often = self.logs[i].iter().zip(&values.hashes).filter(|(log, _)| **log > self.unseen[i]);
+            let mut logs: Vec<(u64, f32)> = often.map(|(log, hash)| (*hash, *log)).collect();
+            logs.sort_unstable_by_key(|(hash, _)| *hash);
+            FrozenColumn { logs, unseen: self.unseen[i], repeats: self.repeats[i] }
+        };
+        Frozen((0..records.width()).map(column).collect())
+    }
+
+    /// Those that were frozen, for no value yet.
+    pub fn of_frozen(frozen: &Frozen) -> Frequencies {
+        Frequencies {
+            logs: vec![Vec::new(); frozen.0.len()],
+            unseen: frozen.0.iter().map(|column| column.unseen).collect(),
+            repeats: frozen.0.iter().map(|column| column.repeats).collect(),
+        }
+    }
+
+    /// Looks up the values that came since.
+    pub fn cover(&mut self, records: &Records, frozen: &Frozen) {
+        for (i, (logs, column)) in self.logs.iter_mut().zip(&frozen.0).enumerate() {
+            for hash in &records.values(i).hashes[logs.len()..] {
+                let place = column.logs.binary_search_by_key(hash, |(hash, _)| *hash);
+                logs.push(place.map_or(column.unseen, |place| column.logs[place].1));
+            }
+        }
+    }
+
     /// Log, base 2, of the share of records that have this value.
     pub fn log(&self, comparison: usize, code: u32) -> f64 {
         f64::from(self.logs[comparison].get(code as usize).copied().unwrap_or(self.unseen[comparison]))
@@ -315,5 +351,27 @@ impl Frequencies {
     /// The probability that two records which both have a value have the same.
     pub fn repeats(&self, comparison: usize) -> f64 {
         self.repeats[comparison]
+    }
+}
+
+/// How often values occurred in the records that a model was trained on. It names no value: only hashes of those that
+/// occurred more than once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Frozen(Vec<FrozenColumn>);
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct FrozenColumn {
+    /// By the hash of a value, ascending: log, base 2, of the share of records that have it.
+    logs: Vec<(u64, f32)>,
+    /// Of all others.
+    unseen: f32,
+    /// The probability that two records which both have a value have the same.
+    repeats: f64,
+}
+
+impl Frozen {
+    /// Whether they are of a model that compares so many columns.
+    pub fn fits(&self, model: &Model) -> bool {
+        self.0.len() == model.comparisons.len()
     }
 }

@@ -69,6 +69,7 @@ proptest! {
         let table = table(&numbered);
         let Some(mut model) = model(&table, block_max, component_max) else { return Ok(()) };
         model.thresholds.join = join;
+        model.thresholds.review = model.thresholds.review.min(join);
         let linker = Linker::new(&table, &model, &quiet).unwrap();
         let weights = linker.train(7, &quiet);
         let linked = linker.link(&weights, &quiet);
@@ -121,6 +122,98 @@ proptest! {
             }
         }
         prop_assert_eq!(whole.clusters(), rest.clusters());
+    }
+
+    /// Whatever came, changed and went before, an index says what one says that has only seen what is left.
+    #[test]
+    fn what_changes_or_goes_leaves_nothing_behind(
+        records in records(),
+        steps in proptest::collection::vec((0u8..6, any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..60),
+        block_max in 2usize..8,
+        component_max in 3usize..12,
+    ) {
+        let numbered: Vec<(usize, &String)> = records.iter().enumerate().collect();
+        let table = table(&numbered);
+        let Some(model) = model(&table, block_max, component_max) else { return Ok(()) };
+        let linker = Linker::new(&table, &model, &quiet).unwrap();
+        let (weights, frozen) = (linker.train(7, &quiet), linker.frozen());
+        let values = |i: usize| -> Vec<String> {
+            let value = |column: &str| {
+                let column = table.column(column).unwrap();
+                column.values.text(column.codes[i]).into_owned()
+            };
+            model.comparisons.iter().map(|comparison| value(&comparison.column)).collect()
+        };
+        let mut index = Index::of_frozen(&model, &weights, frozen.clone());
+        // By id: the row and whose values it has.
+        let mut there: BTreeMap<usize, (u32, usize)> = BTreeMap::new();
+        let mut apart: BTreeSet<(usize, usize)> = BTreeSet::new();
+        let mut said: BTreeMap<(usize, usize), (u32, bool)> = BTreeMap::new();
+        let with = |values: Vec<String>, act: &mut dyn FnMut(&[&str])| {
+            act(&values.iter().map(String::as_str).collect::<Vec<_>>());
+        };
+        for (step, which, what) in steps {
+            let (id, of) = (which.index(records.len()), what.index(records.len()));
+            let mut affected = vec![];
+            match (step, there.get(&id).copied()) {
+                (0 | 1, Some((row, _))) => {
+                    with(values(of), &mut |values| affected = index.replace(row, values));
+                    there.insert(id, (row, of));
+                }
+                (2, Some((row, _))) => {
+                    affected = index.remove(row);
+                    there.remove(&id);
+                    apart.retain(|(a, b)| *a != id && *b != id);
+                    said.retain(|(a, b), _| *a != id && *b != id);
+                }
+                (3, Some((row, _))) => {
+                    if let Some((other, _)) = there.get(&of).filter(|_| of != id) {
+                        let pair = (id.min(of), id.max(of));
+                        let now = !apart.contains(&pair);
+                        if now { apart.insert(pair) } else { apart.remove(&pair) };
+                        affected = index.set_apart(row, *other, now);
+                    }
+                }
+                (_, None) => with(values(of), &mut |values| {
+                    let inserted = index.insert(&id.to_string(), values);
+                    affected = inserted.affected;
+                    there.insert(id, (inserted.row, of));
+                }),
+                _ => {}
+            }
+            // Who follows replaces what was said of those that were affected.
+            let id_of = |row: u32| -> usize { std::str::from_utf8(index.id(row)).unwrap().parse().unwrap() };
+            affected.retain(|row| !index.id(*row).is_empty());
+            let ids: BTreeSet<usize> = affected.iter().map(|row| id_of(*row)).collect();
+            said.retain(|(a, b), _| !ids.contains(a) && !ids.contains(b));
+            for link in index.links(&affected) {
+                let (a, b) = (id_of(link.a), id_of(link.b));
+                said.insert((a.min(b), a.max(b)), (link.score.to_bits(), link.joined));
+            }
+        }
+        let mut fresh = Index::of_frozen(&model, &weights, frozen);
+        let mut rows: BTreeMap<usize, u32> = BTreeMap::new();
+        for (id, (_, of)) in there.iter().rev() {
+            with(values(*of), &mut |values| { rows.insert(*id, fresh.insert(&id.to_string(), values).row); });
+        }
+        for (a, b) in &apart {
+            fresh.set_apart(rows[a], rows[b], true);
+        }
+        prop_assert_eq!(index.len(), fresh.len());
+        let clusters = |index: &Index, rows: &mut dyn Iterator<Item = u32>| -> BTreeMap<Vec<u8>, Vec<u8>> {
+            rows.map(|row| (index.id(row).to_vec(), index.id(index.clusters()[row as usize]).to_vec())).collect()
+        };
+        prop_assert_eq!(
+            clusters(&index, &mut there.values().map(|(row, _)| *row)),
+            clusters(&fresh, &mut rows.values().copied())
+        );
+        let id_of = |row: u32| -> usize { std::str::from_utf8(fresh.id(row)).unwrap().parse().unwrap() };
+        let all: Vec<u32> = rows.values().copied().collect();
+        let links: BTreeMap<(usize, usize), (u32, bool)> = fresh.links(&all).into_iter().map(|link| {
+            let (a, b) = (id_of(link.a), id_of(link.b));
+            ((a.min(b), a.max(b)), (link.score.to_bits(), link.joined))
+        }).collect();
+        prop_assert_eq!(said, links);
     }
 
     #[test]
