@@ -299,7 +299,11 @@ impl Index {
     /// Says whether two records are two people, whatever they have in common; says which rows that may have affected.
     pub fn set_apart(&mut self, a: u32, b: u32, are_apart: bool) -> Vec<u32> {
         let pair = (a.min(b), a.max(b));
-        if are_apart { self.apart.insert(pair) } else { self.apart.remove(&pair) };
+        if are_apart {
+            self.apart.insert(pair)
+        } else {
+            self.apart.remove(&pair)
+        };
         self.cluster_again(vec![a, b]).1
     }
 
@@ -464,6 +468,11 @@ impl Index {
             links.push(Link { a: row.min(of), b: row.max(of), score, joined: true });
             newest = row;
         }
+    }
+
+    /// The score of the records in two rows, bits; below `keep`, about that.
+    pub fn score(&self, a: u32, b: u32) -> f64 {
+        self.judge().score(&mut Comparer::new(&self.model), a.min(b), a.max(b))
     }
 
     /// Why the records in two rows have their score.

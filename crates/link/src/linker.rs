@@ -108,8 +108,17 @@ impl<'a> Linker<'a> {
 
     /// Learns the weights.
     pub fn train(&self, seed: u64, progress: Progress<'_>) -> Weights {
+        self.train_with(&[], seed, progress)
+    }
+
+    /// Learns the weights, with what somebody said of some pairs of rows: whether they are one person.
+    pub fn train_with(&self, labels: &[(u32, u32, bool)], seed: u64, progress: Progress<'_>) -> Weights {
         progress(Step::Train);
-        train::train(self.model, &self.records, &self.frequencies, &self.blocks, seed)
+        let mut place = vec![0; self.order.len()];
+        self.order.iter().enumerate().for_each(|(i, row)| place[*row as usize] = i as u32);
+        let labels: Vec<train::Label> =
+            labels.iter().map(|(a, b, same)| (place[*a as usize], place[*b as usize], *same)).collect();
+        train::train(self.model, &self.records, &self.frequencies, &self.blocks, &labels, seed)
     }
 
     /// Scores all pairs that the rules make, and clusters the records.

@@ -33,11 +33,24 @@ const CHANGE_MIN: f64 = 1e-3;
 /// No probability is below this.
 const FLOOR: f64 = 1e-7;
 
+/// What somebody said of a pair weighs as much as this many pairs of which nobody said anything.
+const LABEL_PAIRS: f64 = 10.0;
+
 /// A pattern and the rules that make it, with how many pairs are so.
 type Counted = (Pattern, u32, f64);
 
-/// Learns the weights of `model`. The outcome depends on the records, their order and `seed` alone.
-pub fn train(model: &Model, records: &Records, frequencies: &Frequencies, blocks: &Blocks, seed: u64) -> Weights {
+/// Two rows, and whether somebody said that they are one person.
+pub type Label = (u32, u32, bool);
+
+/// Learns the weights of `model`. The outcome depends on the records, their order, `labels` and `seed` alone.
+pub fn train(
+    model: &Model,
+    records: &Records,
+    frequencies: &Frequencies,
+    blocks: &Blocks,
+    labels: &[Label],
+    seed: u64,
+) -> Weights {
     let mut weights = Weights {
         records: records.len(),
         classes: [0.0; CLASSES],
@@ -48,9 +61,15 @@ pub fn train(model: &Model, records: &Records, frequencies: &Frequencies, blocks
     let neighbours = neighbours(model, records, frequencies);
     start(model, &mut weights, (records.len() as f64 / all_pairs).min(KNOWN_MAX));
     let usual = weights.comparison.clone();
+    let mut comparer = Comparer::new(model);
+    let labels: Vec<(Pattern, bool)> = labels
+        .iter()
+        .map(|(a, b, same)| (comparer.pattern(records, records.row(*a as usize), records.row(*b as usize)), *same))
+        .collect();
     for _ in 0..ROUNDS_MAX {
         let before = weights.clone();
-        let expected = expect(model, &weights, &counted);
+        let mut expected = expect(model, &weights, &counted);
+        expect_labels(model, &weights, &labels, &mut expected);
         maximise(model, &mut weights, &usual, &expected, share * all_pairs, neighbours, frequencies);
         if change(&before, &weights) < CHANGE_MIN {
             break;
@@ -282,6 +301,34 @@ fn expect(model: &Model, weights: &Weights, counted: &[Counted]) -> Expected {
         }
         all
     })
+}
+
+/// Adds the pairs of which somebody said what they are. They were chosen because they are hard, so they say nothing of
+/// how often pairs are one person.
+fn expect_labels(model: &Model, weights: &Weights, labels: &[(Pattern, bool)], expected: &mut Expected) {
+    for (pattern, same) in labels {
+        let mut of_class = weights.classes.map(f64::log2);
+        let others = if *same { 2..CLASSES } else { 0..2 };
+        of_class[others].fill(f64::NEG_INFINITY);
+        for (i, comparison) in model.comparisons.iter().enumerate() {
+            if let Some(level) = usize::from(pattern.level(i)).checked_sub(1) {
+                for class in ALL {
+                    of_class[class as usize] += weights.comparison[i].of(tied(comparison, class))[level].log2();
+                }
+            }
+        }
+        let total = log_sum(&of_class);
+        if !total.is_finite() {
+            continue;
+        }
+        for (i, comparison) in model.comparisons.iter().enumerate() {
+            let level = usize::from(pattern.level(i));
+            for class in ALL.iter().filter(|_| level > 0) {
+                let part = (of_class[*class as usize] - total).exp2() * LABEL_PAIRS;
+                expected.levels[i][tied(comparison, *class) as usize][level] += part;
+            }
+        }
+    }
 }
 
 fn maximise(

@@ -6,9 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ProfileId, Timestamp, WorkspaceId,
+    NodeId, ProfileId, Timestamp, WorkspaceId,
     consent::{State, Unstated},
-    identity::Rules,
+    identity::{Decision, Rules, StatementRef, links::Found},
     object::ObjectType,
     profile::computed::ComputedTrait,
     segment::Definition,
@@ -130,6 +130,33 @@ pub enum Command {
         /// The other; absent: everybody `a` is joined with.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         b: Option<IdentifierRef>,
+    },
+    /// These statements about identity count no more: what they joined is parted, as far as the others allow. The same said
+    /// again counts again.
+    Withdraw(Vec<StatementRef>),
+    /// The model of record linkage that proposes who is one person from now on; absent: none.
+    LinkModel {
+        /// Its number.
+        version: Option<u32>,
+    },
+    /// What a model of record linkage finds now, given by the linker that follows the pipeline.
+    Links {
+        /// Number of the model.
+        model: u32,
+        /// Pairs that are new, or of which it says something else.
+        found: Vec<Found>,
+        /// Pairs, the lesser node first, of which it says nothing any more.
+        gone: Vec<(NodeId, NodeId)>,
+    },
+    /// A steward's decision about two nodes, in place of an earlier one.
+    LinkDecide {
+        /// One.
+        a: IdentifierRef,
+        /// The other.
+        b: IdentifierRef,
+        /// What; absent: the earlier one is withdrawn.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decision: Option<Decision>,
     },
     /// A consent by an operator, with proof elsewhere.
     Consent {

@@ -61,6 +61,9 @@ pub enum Command {
     /// People.
     #[command(subcommand)]
     Profile(Profile),
+    /// Records of one person without a common identifier: models, a steward's queue and decisions.
+    #[command(subcommand)]
+    Linkage(Linkage),
     /// Audiences.
     #[command(subcommand)]
     Segment(Segment),
@@ -223,6 +226,70 @@ pub enum Profile {
     Merge { a: String, b: String },
     /// Say that two identifiers are two people; with one alone: it and everybody it is joined with.
     Unmerge { a: String, b: Option<String> },
+    /// Why its identifiers are one person: what was said of them, in order.
+    Evidence { identifier: String },
+    /// Who this was at a time: identifiers and traits, as far as was known then.
+    Then {
+        identifier: String,
+        /// An instant: 2026-03-01T00:00:00Z.
+        at: String,
+    },
+    /// Withdraw evidence: the profile is then what the rest gives.
+    Withdraw {
+        identifier: String,
+        /// Ids, as `profile evidence` lists them.
+        evidence: Vec<String>,
+        /// All that joined its identifiers since this instant.
+        #[arg(long)]
+        since: Option<String>,
+        /// Only say who they would be.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Linkage {
+    /// Make a model of the records there are and of what was decided; it proposes nothing until it is made active.
+    Train {
+        /// A model file; guessed from the traits there are, if not given.
+        #[arg(long)]
+        model: Option<PathBuf>,
+    },
+    /// The models.
+    Models,
+    /// A model's file.
+    Model { version: u32 },
+    /// Let a model propose who is one person.
+    Activate { version: u32 },
+    /// Let none: what one joined is parted.
+    Off,
+    /// Pairs in doubt, the likeliest first.
+    Queue {
+        /// doubt, joined, accept, reject or never.
+        #[arg(long, default_value = "doubt")]
+        state: String,
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// They are one person.
+    Accept { a: String, b: String },
+    /// No link joins them; other evidence may.
+    Reject { a: String, b: String },
+    /// They are two people, whatever else is said.
+    Never { a: String, b: String },
+    /// Withdraw an earlier decision.
+    Undo { a: String, b: String },
+    /// Why two records have their weight.
+    Explain { a: String, b: String },
+    /// Profiles whose records speak against each other, the worst first.
+    Suspects {
+        /// By at least so many bits.
+        #[arg(long, default_value_t = 4.0)]
+        bits: f64,
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -303,6 +370,8 @@ pub enum SettingsCommand {
     Show,
     /// Change settings from a JSON file (`-`: standard input); what is left out stays.
     Set { file: PathBuf },
+    /// What other identity rules would have made of all that was said so far; changes nothing.
+    Try { file: PathBuf },
 }
 
 #[derive(Debug, Subcommand)]

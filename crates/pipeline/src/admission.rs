@@ -39,7 +39,9 @@ pub fn problems_of(workspace: &Workspace, command: &Command) -> Vec<String> {
             let names: Vec<&str> = [Some(purpose.as_str()), channel.as_deref()].into_iter().flatten().collect();
             name_problems(&names)
         }
-        Command::Merge { a, b } | Command::Unmerge { a, b: Some(b) } if same(a, b) => {
+        Command::Merge { a, b } | Command::Unmerge { a, b: Some(b) } | Command::LinkDecide { a, b, .. }
+            if same(a, b) =>
+        {
             vec!["it names one identifier twice".to_owned()]
         }
         _ => vec![],

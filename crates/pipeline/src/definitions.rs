@@ -73,6 +73,8 @@ pub struct Workspace {
     pub rules_since: u64,
     /// What silence about consent means.
     pub unstated: Unstated,
+    /// The model of record linkage that proposes who is one person, where there is one.
+    pub link_model: Option<u32>,
     /// For calendar days.
     pub time_zone: TimeZone,
     /// By name.
@@ -149,6 +151,7 @@ impl Workspace {
             rules: Arc::default(),
             rules_since: 0,
             unstated: Unstated::default(),
+            link_model: None,
             time_zone: TimeZone::UTC,
             segments: BTreeMap::new(),
             computed: BTreeMap::new(),
@@ -227,6 +230,7 @@ impl Workspace {
                 "identity_rules" => (self.rules, self.rules_since) = (Arc::new(parse(text)?), version.offset),
                 "consent_default" => self.unstated = parse(text)?,
                 "time_zone" => self.time_zone = time_zone(&parse::<String>(text)?)?,
+                "link_model" => self.link_model = parse(text)?,
                 _ => {}
             },
             _ => {}

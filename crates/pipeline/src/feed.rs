@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, ops::Range};
 use onefold_log::{EventLog, Kind};
 use onefold_model::{
     NodeId, ProfileId, Timestamp, Value as TraitValue, WorkspaceId, access::Access, event::EventRecord,
-    segment::Facts as _,
+    profile::Traits, segment::Facts as _,
 };
 use onefold_state::{Reader, Row, Scan, Table, Txn, Value, schema};
 use smallvec::SmallVec;
@@ -255,6 +255,11 @@ impl Person {
     /// Its identifiers: of each its node, its kind and its value.
     pub fn identifiers(&self) -> impl Iterator<Item = (NodeId, &str, &str)> {
         self.nodes.iter().map(|node| (node.id, node.kind.as_str(), node.value.as_str()))
+    }
+
+    /// Its nodes: of each its kind, its value, and the traits that were said of it.
+    pub fn records(&self) -> impl Iterator<Item = (NodeId, &str, &str, &Traits)> {
+        self.nodes.iter().map(|node| (node.id, node.kind.as_str(), node.value.as_str(), &node.partial.traits))
     }
 
     /// Whether it may be reached for a purpose, by a channel where one is named.

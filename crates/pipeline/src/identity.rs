@@ -8,18 +8,19 @@ use std::collections::BTreeMap;
 use onefold_model::{
     NodeId, ProfileId, Timestamp, WorkspaceId,
     identity::{
-        Identifier, Origin, Rules, Statement,
+        Identifier, Origin, Rules, Statement, StatementRef,
         cluster::{self, Clusters, Decision, NodeFacts, Obstacle},
     },
     profile::partial::{Link, NAMED_MAX},
 };
-use onefold_state::{Row, Scan, Txn, Value, schema};
+use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
 
 use crate::{
     Error,
     definitions::definition_key,
+    links,
     partition::Partition,
     prepare::Event,
     profile::{Memberships, Node, PERSON, Profile},
@@ -301,7 +302,8 @@ impl Partition {
     fn put_statement(&mut self, workspace: WorkspaceId, statement: &Statement, offset: u64) -> (i64, i64) {
         let place = self.effects.next_place();
         let key = [Value::Int(workspace.0.into()), PERSON, Value::Int(offset as i64), Value::Int(place)];
-        self.effects.put(&schema::STATEMENT, key.iter().cloned().chain([statement_body(statement)]).collect());
+        let rest = [statement_body(statement), Value::Int(self.now.0), Value::Null, Value::Null];
+        self.effects.put(&schema::STATEMENT, key.iter().cloned().chain(rest).collect());
         for node in named(statement) {
             let row = vec![key[0].clone(), PERSON, Value::Int(node.0), key[2].clone(), key[3].clone()];
             self.effects.put(&schema::STATEMENT_NODE, row);
@@ -309,8 +311,8 @@ impl Partition {
         (offset as i64, place)
     }
 
-    /// Takes what was `said` now, and clusters anew the region that `seeds` are in: all that statements, refused ones
-    /// included, connect with them. Gives the profiles that changed; `None` where the region is too large, and nothing
+    /// Takes what was `said` now, and that some count no more, and clusters anew the region that all these and `seeds` are
+    /// in: all that statements, refused ones included, connect with them. `None` where the region is too large, and nothing
     /// was taken.
     pub(crate) fn recluster(
         &mut self,
@@ -318,13 +320,29 @@ impl Partition {
         workspace: WorkspaceId,
         seeds: &[NodeId],
         said: Vec<Statement>,
+        withdrawn: &[StatementRef],
         offset: u64,
-    ) -> Result<Option<Vec<ProfileId>>, Error> {
+    ) -> Result<Option<Reclustered>, Error> {
         self.write(txn)?;
-        let Some((nodes, mut statements)) = self.region(txn, workspace, seeds)? else { return Ok(None) };
+        let keys: Vec<Row> = withdrawn.iter().map(|place| statement_key(workspace, *place)).collect();
+        let mut withdrawn: Vec<(Row, Statement)> = vec![];
+        for row in txn.get(&schema::STATEMENT, &keys)?.into_iter().flatten().filter(|row| !is_withdrawn(row)) {
+            let statement = statement_of(&row)?;
+            withdrawn.push((row, statement));
+        }
+        let said_of = said.iter().chain(withdrawn.iter().map(|(_, statement)| statement)).flat_map(named);
+        let seeds: Vec<NodeId> = seeds.iter().copied().chain(said_of).collect();
+        let Some((nodes, mut statements)) = region(txn, workspace, &seeds, &|row| !is_withdrawn(row))? else {
+            return Ok(None);
+        };
         let mut ordered: Vec<NodeId> = nodes.into_iter().collect();
         ordered.sort_unstable();
         self.load_nodes(txn, workspace, &ordered)?;
+        for (row, statement) in withdrawn {
+            statements.remove(&(row[2].as_int()?, row[3].as_int()?));
+            self.take_back(row, &statement, offset);
+        }
+        let mut places = vec![];
         for statement in said {
             let place = match &statement {
                 Statement::Together { nodes, origin, at } => {
@@ -332,9 +350,10 @@ impl Partition {
                 }
                 Statement::Apart { .. } => self.put_statement(workspace, &statement, offset),
             };
+            places.push(StatementRef(place.0 as u64, place.1 as u32));
             statements.insert(place, statement);
         }
-        let history = self.rules_history(txn, workspace)?;
+        let history = rules_history(txn, workspace)?;
         let present: Vec<&Node> = ordered.iter().filter_map(|n| self.node(n)).collect();
         let facts: Vec<NodeFacts> = present.iter().map(|n| facts_of(n, &history[0].1)).collect();
         let before: FxHashMap<NodeId, ProfileId> = present.iter().map(|n| (n.id, n.profile)).collect();
@@ -400,49 +419,23 @@ impl Partition {
         for (id, ..) in &changed {
             self.drop_series(workspace, *id);
         }
-        Ok(Some(changed.into_iter().map(|(profile, ..)| profile).collect()))
+        Ok(Some(Reclustered { changed: changed.into_iter().map(|(profile, ..)| profile).collect(), places }))
     }
 
-    /// The identity rules that were ever in force, each with the offset after which it was.
-    fn rules_history(&self, txn: &mut dyn Txn, workspace: WorkspaceId) -> Result<Vec<(i64, Rules)>, Error> {
-        let prefix = definition_key(workspace, "setting", "identity_rules");
-        let mut history = vec![(-1, Rules::default())];
-        for row in txn.scan(&Scan::prefix(&schema::DEFINITION_VERSION, prefix, usize::MAX))? {
-            let rules = serde_json::from_str(row[7].as_text()?).map_err(|e| Error::unreadable("identity rules", e))?;
-            history.push((row[4].as_int()?, rules));
+    /// A statement counts no more.
+    fn take_back(&mut self, mut row: Row, statement: &Statement, offset: u64) {
+        row.truncate(6);
+        row.extend([Value::Int(offset as i64), Value::Int(self.now.0)]);
+        self.effects.put(&schema::STATEMENT, row);
+        let Statement::Together { nodes, .. } = statement else { return };
+        for id in nodes {
+            let Some(node) = self.nodes.get_mut(id) else { continue };
+            nodes.iter().filter(|other| *other != id).for_each(|other| {
+                node.partial.unlink(*other);
+            });
+            node.partial.named = node.partial.named.saturating_sub(1);
+            self.effects.nodes.insert(*id);
         }
-        Ok(history)
-    }
-
-    fn region(&self, txn: &mut dyn Txn, workspace: WorkspaceId, seeds: &[NodeId]) -> Result<Option<Region>, Error> {
-        let mut nodes: FxHashSet<NodeId> = seeds.iter().copied().collect();
-        let mut statements = BTreeMap::new();
-        let mut open: Vec<NodeId> = seeds.to_vec();
-        let head = [Value::Int(workspace.0.into()), PERSON];
-        while let Some(node) = open.pop() {
-            let prefix: Row = head.iter().cloned().chain([Value::Int(node.0)]).collect();
-            let places = txn.scan(&Scan::prefix(&schema::STATEMENT_NODE, prefix, REGION_STATEMENTS_MAX))?;
-            let mut wanted = vec![];
-            for row in places {
-                let place = (row[3].as_int()?, row[4].as_int()?);
-                if !statements.contains_key(&place) {
-                    wanted.push(head.iter().cloned().chain([Value::Int(place.0), Value::Int(place.1)]).collect());
-                }
-            }
-            for row in txn.get(&schema::STATEMENT, &wanted)?.into_iter().flatten() {
-                let statement = statement_of(&row)?;
-                for named in named(&statement) {
-                    if nodes.insert(named) {
-                        open.push(named);
-                    }
-                }
-                statements.insert((row[2].as_int()?, row[3].as_int()?), statement);
-            }
-            if statements.len() > REGION_STATEMENTS_MAX {
-                return Ok(None);
-            }
-        }
-        Ok(Some((nodes, statements)))
     }
 
     /// A profile without known identifiers has been silent up to `at`: it goes, with its nodes and what was said of them.
@@ -460,8 +453,9 @@ impl Partition {
         }
         if !freed.is_empty() {
             // What stood in the way of others is gone.
-            let changed = self.recluster(txn, workspace, &freed, vec![], offset)?;
-            changed.into_iter().flatten().for_each(|profile| self.decide_all(workspace, profile, offset));
+            let changed = self.recluster(txn, workspace, &freed, vec![], &[], offset)?;
+            let changed = changed.into_iter().flat_map(|reclustered| reclustered.changed);
+            changed.for_each(|profile| self.decide_all(workspace, profile, offset));
         }
         Ok(())
     }
@@ -486,18 +480,20 @@ impl Partition {
             let stay: SmallVec<[NodeId; 4]> = named(&statement).into_iter().filter(|n| !going.contains(n)).collect();
             self.load_nodes(txn, workspace, &stay)?;
             let goes = stay.len() == 1 || matches!(statement, Statement::Apart { .. });
-            for neighbour in &stay {
+            let counts = !is_withdrawn(&stored);
+            for neighbour in stay.iter().filter(|_| counts) {
                 self.forget(*neighbour, &statement, going, goes);
             }
             match statement {
                 Statement::Together { nodes, origin, at } if stay.len() > 1 => {
                     // Who came before the last that stays may have kept it out.
                     let last = nodes.iter().rposition(|n| !going.contains(n)).unwrap_or(0);
-                    if nodes[..last].iter().any(|n| going.contains(n)) {
+                    if counts && nodes[..last].iter().any(|n| going.contains(n)) {
                         freed.extend_from_slice(&stay);
                     }
                     let body = statement_body(&Statement::Together { nodes: stay, origin, at });
-                    txn.put(&schema::STATEMENT, vec![key.into_iter().chain([body]).collect()])?;
+                    let rest = std::iter::once(body).chain(stored[5..].iter().cloned());
+                    txn.put(&schema::STATEMENT, vec![key.into_iter().chain(rest).collect()])?;
                 }
                 _ => {
                     let of = |node: &NodeId| {
@@ -548,7 +544,7 @@ impl Partition {
         let keys: Vec<Row> =
             txn.scan(&of_node)?.into_iter().map(|row| row[..schema::OBJECT_MEMBER.key].to_vec()).collect();
         txn.delete(&schema::OBJECT_MEMBER, &keys)?;
-        Ok(())
+        links::forget(txn, workspace, id)
     }
 
     /// Drops the series of a profile's nodes that nobody asks for any more.
@@ -568,15 +564,79 @@ impl Partition {
     }
 }
 
+/// What a new clustering did.
+pub(crate) struct Reclustered {
+    /// The profiles that changed.
+    pub changed: Vec<ProfileId>,
+    /// Where each statement that was said stands.
+    pub places: Vec<StatementRef>,
+}
+
 /// What hangs together: nodes, and statements by offset and place.
-type Region = (FxHashSet<NodeId>, BTreeMap<(i64, i64), Statement>);
+pub(crate) type Region = (FxHashSet<NodeId>, BTreeMap<(i64, i64), Statement>);
+
+/// What hangs together with `seeds` by those statements whose rows are to be counted; `None` where that is too much.
+pub(crate) fn region(
+    store: &mut (impl Reader + ?Sized),
+    workspace: WorkspaceId,
+    seeds: &[NodeId],
+    counts: &dyn Fn(&Row) -> bool,
+) -> Result<Option<Region>, Error> {
+    let mut nodes: FxHashSet<NodeId> = seeds.iter().copied().collect();
+    let mut statements = BTreeMap::new();
+    let mut open: Vec<NodeId> = nodes.iter().copied().collect();
+    while let Some(node) = open.pop() {
+        let places =
+            store.scan(&Scan::prefix(&schema::STATEMENT_NODE, Node::key(workspace, node), REGION_STATEMENTS_MAX))?;
+        let mut wanted = vec![];
+        for row in places {
+            let place = (row[3].as_int()?, row[4].as_int()?);
+            if !statements.contains_key(&place) {
+                wanted.push(statement_key(workspace, StatementRef(place.0 as u64, place.1 as u32)));
+            }
+        }
+        for row in store.get(&schema::STATEMENT, &wanted)?.into_iter().flatten().filter(|row| counts(row)) {
+            let statement = statement_of(&row)?;
+            open.extend(named(&statement).into_iter().filter(|named| nodes.insert(*named)));
+            statements.insert((row[2].as_int()?, row[3].as_int()?), statement);
+        }
+        if statements.len() > REGION_STATEMENTS_MAX {
+            return Ok(None);
+        }
+    }
+    Ok(Some((nodes, statements)))
+}
+
+/// The identity rules that were ever in force, each with the offset after which it was.
+pub(crate) fn rules_history(
+    store: &mut (impl Reader + ?Sized),
+    workspace: WorkspaceId,
+) -> Result<Vec<(i64, Rules)>, Error> {
+    let prefix = definition_key(workspace, "setting", "identity_rules");
+    let mut history = vec![(-1, Rules::default())];
+    for row in store.scan(&Scan::prefix(&schema::DEFINITION_VERSION, prefix, usize::MAX))? {
+        let rules = serde_json::from_str(row[7].as_text()?).map_err(|e| Error::unreadable("identity rules", e))?;
+        history.push((row[4].as_int()?, rules));
+    }
+    Ok(history)
+}
+
+/// The key of a statement.
+fn statement_key(workspace: WorkspaceId, StatementRef(offset, place): StatementRef) -> Row {
+    vec![Value::Int(workspace.0.into()), PERSON, Value::Int(offset as i64), Value::Int(place.into())]
+}
+
+/// Whether a statement's row says that it counts no more.
+pub(crate) fn is_withdrawn(row: &Row) -> bool {
+    !row[6].is_null()
+}
 
 /// A statement's stored form: version 1, then the statement by postcard.
 fn statement_body(statement: &Statement) -> Value {
     Value::Bytes(postcard::to_extend(statement, vec![1u8]).expect("a vector takes all that is written to it"))
 }
 
-fn statement_of(row: &Row) -> Result<Statement, Error> {
+pub(crate) fn statement_of(row: &Row) -> Result<Statement, Error> {
     match row[4].as_bytes()?.split_first() {
         Some((1, rest)) => postcard::from_bytes(rest).map_err(|error| Error::unreadable("a statement", error)),
         _ => Err(Error::unreadable("a statement", "a newer Onefold wrote it; upgrade this one")),
@@ -584,7 +644,7 @@ fn statement_of(row: &Row) -> Result<Statement, Error> {
 }
 
 /// The nodes that a statement names.
-fn named(statement: &Statement) -> SmallVec<[NodeId; 4]> {
+pub(crate) fn named(statement: &Statement) -> SmallVec<[NodeId; 4]> {
     match statement {
         Statement::Together { nodes, .. } => nodes.clone(),
         Statement::Apart { a, b } => smallvec![*a, *b],

@@ -14,7 +14,7 @@ use onefold_model::{
     command::{Command, CommandRecord, IdentifierRef, Page, PageWork},
     consent,
     event::EventRecord,
-    identity::{Origin, Statement, normalise::normalise},
+    identity::{Origin, Statement, StatementRef, normalise::normalise},
     segment::MetricId,
 };
 use onefold_state::{Row, Scan, Txn, Value, schema};
@@ -167,6 +167,18 @@ impl Partition {
             Command::Resync(name) => self.jobs.page(workspace, PageWork::Sync { destination: name }),
             Command::Merge { a, b } => self.merge(txn, workspace, &a, &b, offset)?,
             Command::Unmerge { a, b } => self.unmerge(txn, workspace, &a, b.as_ref(), offset)?,
+            Command::Withdraw(statements) => {
+                self.effects.tally(workspace, "identity.withdrawn", statements.len() as i64);
+                self.restate(txn, workspace, &[], vec![], &statements, offset)?;
+            }
+            Command::LinkModel { version } => {
+                self.put_definition(workspace, "setting", "link_model", &version, offset, &caller);
+                self.definitions(workspace).link_model = version;
+            }
+            Command::Links { model, found, gone } => self.links(txn, workspace, model, found, &gone, offset)?,
+            Command::LinkDecide { a, b, decision } => {
+                self.decide_link(txn, workspace, [&a, &b], decision, &caller, offset)?;
+            }
             Command::Consent { subject, purpose, channel, state } => {
                 let strength = consent::Strength::Operator;
                 let row = consent::Row { at, state, strength, purpose, channel, offset };
@@ -180,7 +192,7 @@ impl Partition {
         Ok(())
     }
 
-    fn refuse_command(&mut self, workspace: WorkspaceId, offset: u64, why: &str) {
+    pub(crate) fn refuse_command(&mut self, workspace: WorkspaceId, offset: u64, why: &str) {
         tracing::warn!(offset, why, "a command does not fit");
         self.effects.tally(workspace, "commands.refused", 1);
         let detail = serde_json::json!({ "why": why }).to_string();
@@ -325,7 +337,7 @@ impl Partition {
         }
     }
 
-    fn node_of_ref(
+    pub(crate) fn node_of_ref(
         &mut self,
         txn: &mut dyn Txn,
         workspace: WorkspaceId,
@@ -355,7 +367,7 @@ impl Partition {
         }
         // Clustered anew, as what was refused before because the two were apart may join now.
         let said = Statement::Together { nodes: smallvec![a, b], origin: Origin::Command, at: self.now };
-        self.restate(txn, workspace, &[a, b], vec![said], offset)?;
+        self.restate(txn, workspace, &[a, b], vec![said], &[], offset)?;
         let profile = |node: NodeId| self.nodes.peek(&node).map(|node| node.profile);
         if profile(a) != profile(b) {
             let why = "they would pass the bound on identifiers, or others with them were said to be two people";
@@ -387,25 +399,28 @@ impl Partition {
         }
         self.effects.tally(workspace, "identity.unmerges", 1);
         let seeds: Vec<NodeId> = others.into_iter().chain([a]).collect();
-        self.restate(txn, workspace, &seeds, said, offset)
+        self.restate(txn, workspace, &seeds, said, &[], offset)?;
+        Ok(())
     }
 
-    /// Takes statements that change what was joined before, and decides the segments of whom that changed.
-    fn restate(
+    /// Takes statements that change what was joined before, and that some count no more, and decides the segments of whom that
+    /// changed. Gives where the statements stand; `None` where they were refused.
+    pub(crate) fn restate(
         &mut self,
         txn: &mut dyn Txn,
         workspace: WorkspaceId,
         seeds: &[NodeId],
         said: Vec<Statement>,
+        withdrawn: &[StatementRef],
         offset: u64,
-    ) -> Result<(), Error> {
-        match self.recluster(txn, workspace, seeds, said, offset)? {
-            Some(changed) => changed.into_iter().for_each(|profile| self.decide_all(workspace, profile, offset)),
-            None => {
-                self.refuse_command(workspace, offset, "more statements hang together here than can be weighed again")
-            }
-        }
-        Ok(())
+    ) -> Result<Option<Vec<StatementRef>>, Error> {
+        let Some(reclustered) = self.recluster(txn, workspace, seeds, said, withdrawn, offset)? else {
+            let why = "more statements hang together here than can be weighed again";
+            self.refuse_command(workspace, offset, why);
+            return Ok(None);
+        };
+        reclustered.changed.into_iter().for_each(|profile| self.decide_all(workspace, profile, offset));
+        Ok(Some(reclustered.places))
     }
 
     pub(crate) fn decide_all(&mut self, workspace: WorkspaceId, profile: ProfileId, offset: u64) {

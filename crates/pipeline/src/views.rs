@@ -86,6 +86,20 @@ pub struct TraitView {
     pub history: Vec<TraitHistory>,
 }
 
+impl TraitView {
+    /// Without a history.
+    pub(crate) fn of(observed: &Observed, sources: &BTreeMap<u32, String>) -> TraitView {
+        let number = observed.source;
+        TraitView {
+            value: raw(observed.value.to_json()),
+            source: sources.get(&number).cloned().unwrap_or_else(|| format!("source {number}")),
+            at: observed.at.to_string(),
+            offset: observed.offset,
+            history: vec![],
+        }
+    }
+}
+
 /// A value a trait had.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TraitHistory {
@@ -253,14 +267,7 @@ pub fn profile(
             .into_iter()
             .map(|o| TraitHistory { value: raw(o.value.to_json()), source: source(o.source), at: o.at.to_string() })
             .collect();
-        let view = TraitView {
-            value: raw(observed.value.to_json()),
-            source: source(observed.source),
-            at: observed.at.to_string(),
-            offset: observed.offset,
-            history,
-        };
-        traits.insert(name.to_owned(), view);
+        traits.insert(name.to_owned(), TraitView { history, ..TraitView::of(observed, &sources) });
     }
     let mut computed = BTreeMap::new();
     for (name, versioned) in &definitions.computed {
@@ -293,7 +300,7 @@ pub fn profile(
     }))
 }
 
-fn identifiers(nodes: &[Node]) -> Vec<IdentifierView> {
+pub(crate) fn identifiers(nodes: &[Node]) -> Vec<IdentifierView> {
     nodes
         .iter()
         .map(|node| IdentifierView {
@@ -496,21 +503,11 @@ pub fn objects(
     let prefix = vec![workspace(access), Value::Int(entity.0.into())];
     let after = after.map(|id| prefix.iter().cloned().chain([Value::Text(id.to_owned())]).collect());
     let sources = sources(store, access)?;
-    let source = |number: u32| sources.get(&number).cloned().unwrap_or_else(|| format!("source {number}"));
     let mut objects = vec![];
     for row in store.scan(&Scan { after, ..Scan::prefix(&schema::OBJECT, prefix, limit) })? {
         let traits = crate::objects::decode(&row)?;
-        let views = traits.iter().filter_map(|(name, said)| {
-            let observed = said.first()?;
-            let view = TraitView {
-                value: raw(observed.value.to_json()),
-                source: source(observed.source),
-                at: observed.at.to_string(),
-                offset: observed.offset,
-                history: vec![],
-            };
-            Some((name.to_owned(), view))
-        });
+        let views =
+            traits.iter().filter_map(|(name, said)| Some((name.to_owned(), TraitView::of(said.first()?, &sources))));
         objects.push(ObjectView {
             id: row[2].as_text()?.to_owned(),
             traits: views.collect(),
@@ -543,25 +540,7 @@ pub fn timeline(
     limit: usize,
 ) -> Result<Vec<TimelineEvent>, Error> {
     let Some((_, nodes)) = load(store, access, id)? else { return Ok(vec![]) };
-    let mut offsets: Vec<u64> = vec![];
-    for node in &nodes {
-        offsets.extend(node.partial.recent.iter().filter(|offset| **offset < before));
-        // Pages are read from the newest; one more page than is needed never matters.
-        let own = Node::key(access.workspace, node.id);
-        let mut after = Some(own.iter().cloned().chain([Value::Int(before as i64)]).collect::<Row>());
-        let mut found = node.partial.recent.iter().filter(|offset| **offset < before).count();
-        while found < limit {
-            let scan = Scan { after, reverse: true, ..Scan::prefix(&schema::EVENT_PAGE, own.clone(), 1) };
-            let Some(row) = store.scan(&scan)?.pop() else { break };
-            let page: Vec<u64> = postcard::from_bytes(row[4].as_bytes()?.get(1..).unwrap_or_default())
-                .map_err(|error| Error::unreadable("a page of events", error))?;
-            found += page.iter().filter(|offset| **offset < before).count();
-            offsets.extend(page.into_iter().filter(|offset| *offset < before));
-            after = Some(own.iter().cloned().chain([row[3].clone()]).collect());
-        }
-    }
-    offsets.sort_unstable_by_key(|offset| std::cmp::Reverse(*offset));
-    offsets.truncate(limit);
+    let offsets = offsets(store, access, &nodes, before, limit)?;
     let sources = sources(store, access)?;
     let partition = access.workspace.partition(log.partitions());
     let mut events = vec![];
@@ -582,4 +561,34 @@ pub fn timeline(
         events.push(TimelineEvent { offset, source, event: raw(view::render(&event)) });
     }
     Ok(events)
+}
+
+/// Log offsets of the newest events of these nodes before `before`, the newest first.
+pub(crate) fn offsets(
+    store: &mut dyn Reader,
+    access: &Access,
+    nodes: &[Node],
+    before: u64,
+    limit: usize,
+) -> Result<Vec<u64>, Error> {
+    let mut offsets: Vec<u64> = vec![];
+    for node in nodes {
+        offsets.extend(node.partial.recent.iter().filter(|offset| **offset < before));
+        // Pages are read from the newest; one more page than is needed never matters.
+        let own = Node::key(access.workspace, node.id);
+        let mut after = Some(own.iter().cloned().chain([Value::Int(before as i64)]).collect::<Row>());
+        let mut found = node.partial.recent.iter().filter(|offset| **offset < before).count();
+        while found < limit {
+            let scan = Scan { after, reverse: true, ..Scan::prefix(&schema::EVENT_PAGE, own.clone(), 1) };
+            let Some(row) = store.scan(&scan)?.pop() else { break };
+            let page: Vec<u64> = postcard::from_bytes(row[4].as_bytes()?.get(1..).unwrap_or_default())
+                .map_err(|error| Error::unreadable("a page of events", error))?;
+            found += page.iter().filter(|offset| **offset < before).count();
+            offsets.extend(page.into_iter().filter(|offset| *offset < before));
+            after = Some(own.iter().cloned().chain([row[3].clone()]).collect());
+        }
+    }
+    offsets.sort_unstable_by_key(|offset| std::cmp::Reverse(*offset));
+    offsets.truncate(limit);
+    Ok(offsets)
 }

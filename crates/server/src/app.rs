@@ -18,6 +18,7 @@ use onefold_model::{
     rng,
 };
 use onefold_pipeline::{Pipeline, definitions::Workspace};
+use onefold_resolve::Resolver;
 use onefold_state::{Reader, Row, Scan, StateStore, Value, schema};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -87,6 +88,9 @@ pub struct App {
     pub(crate) egress: Arc<Egress>,
     pub(crate) audiences: Keeper,
     pub(crate) tables: Tables,
+    pub(crate) resolver: Resolver,
+    /// One looks at a time, and gives what it finds before the next looks.
+    pub(crate) linking: tokio::sync::Mutex<()>,
     pipelines: RwLock<Vec<Pipeline>>,
     deliveries: Mutex<Option<Handle>>,
     committed: watch::Sender<u64>,
@@ -122,6 +126,8 @@ impl App {
             audiences: Keeper::new(log.clone(), store.clone(), settings.audience_bytes_max)
                 .with_tables(onefold_audience::Tables::new(lake.engine.clone(), settings.lake.of_whole_tables())),
             tables: Tables::new(lake, log.clone(), store.clone()),
+            resolver: Resolver::new(log.clone(), store.clone()),
+            linking: tokio::sync::Mutex::new(()),
             pipelines: RwLock::new(vec![]),
             deliveries: Mutex::new(None),
             committed: watch::channel(0).0,
@@ -168,6 +174,7 @@ impl App {
                 }
             });
             self.follow_with_audiences(number, pipeline.applied());
+            self.follow_with_links(number, pipeline.applied());
             pipelines.push(pipeline);
         }
         *self.pipelines.write() = pipelines;
@@ -240,6 +247,7 @@ impl App {
 
     async fn stop_processing(&self) {
         self.audiences.stop();
+        self.resolver.stop();
         let deliveries = self.deliveries.lock().take();
         if let Some(deliveries) = deliveries {
             deliveries.shutdown().await;
@@ -262,6 +270,7 @@ impl App {
                 &mut |done, total| tracing::debug!(done, total, "rebuild"),
             );
             app.audiences.clear();
+            app.resolver.clear();
             // Whether or not it could be rebuilt, what there is goes on.
             app.start_pipelines()?;
             Ok(rebuilt?)

@@ -11,6 +11,7 @@ pub mod deadletters;
 pub mod error;
 pub mod ingest;
 pub mod lake;
+mod linkage;
 pub mod metrics;
 pub mod permission;
 

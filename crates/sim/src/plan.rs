@@ -4,10 +4,10 @@
 //! changes while the last one is still being folded in.
 
 use onefold_model::{
-    Rng,
+    NodeId, Rng,
     command::{Command, Subscription},
     consent::{State, Unstated},
-    identity::{Limit, Rules},
+    identity::{Decision, Limit, Rules, StatementRef, links::Found},
     rng::SeededRng,
     segment::{Definition, text},
 };
@@ -198,7 +198,7 @@ fn rules(rng: &SeededRng) -> Rules {
 pub fn command(rng: &SeededRng) -> Command {
     let identifier = |rng: &SeededRng| reference(pick(rng, &[&USERS[..], &COOKIES[..], &OTHERS[..]].concat()));
     let owned = |name: &str| name.to_owned();
-    match rng.below(22) {
+    match rng.below(27) {
         0..5 => {
             let condition = text::parse(pick(rng, &CONDITIONS)).expect("it parses");
             let (description, purpose, owner) = (None, None, None);
@@ -229,6 +229,20 @@ pub fn command(rng: &SeededRng) -> Command {
         18 => pick(rng, &[Command::Unsubscribe(owned("ads")), Command::Resync(owned("crm"))]),
         19 => Command::ConsentDefault(pick(rng, &[Unstated::Allow, Unstated::Deny])),
         20 => Command::TimeZone(owned(pick(rng, &["UTC", "Europe/Berlin", "Pacific/Auckland", "Nowhere"]))),
+        21..24 => {
+            let mut found: Vec<Found> = (0..rng.below(4)).map(|_| found(rng)).collect();
+            found.sort_unstable_by_key(|found| (found.a, found.b));
+            found.dedup_by_key(|found| (found.a, found.b));
+            let gone = (0..rng.below(3)).map(|_| pair(rng)).filter(|pair| found.iter().all(|f| (f.a, f.b) != *pair));
+            let gone = gone.collect();
+            Command::Links { model: 1 + rng.below(2) as u32, found, gone }
+        }
+        24 => Command::LinkDecide {
+            a: identifier(rng),
+            b: identifier(rng),
+            decision: pick(rng, &[None, Some(Decision::Accept), Some(Decision::Reject), Some(Decision::Never)]),
+        },
+        25 => Command::Withdraw((0..3).map(|_| StatementRef(rng.below(60), rng.below(3) as u32)).collect()),
         _ => Command::Consent {
             subject: identifier(rng),
             purpose: owned("marketing"),
@@ -236,4 +250,16 @@ pub fn command(rng: &SeededRng) -> Command {
             state: pick(rng, &[State::Granted, State::Denied]),
         },
     }
+}
+
+/// Two nodes that may be there.
+fn pair(rng: &SeededRng) -> (NodeId, NodeId) {
+    let node = |rng: &SeededRng| NodeId::at(rng.below(20), rng.below(3) as usize);
+    let (a, b) = (node(rng), node(rng));
+    (a.min(b), a.max(b))
+}
+
+fn found(rng: &SeededRng) -> Found {
+    let (a, b) = pair(rng);
+    Found { a, b, millibits: rng.below(20_000) as i64 - 2000, joined: rng.below(3) > 0, parts: vec![] }
 }

@@ -108,9 +108,23 @@ pub static PROFILE: Table = derived(
     &[Index { name: "due", columns: &["due_ms"] }],
 );
 
-/// What was said about identity, in log order.
-pub static STATEMENT: Table =
-    derived("statement", 4, &[WORKSPACE, ENTITY, Column::int("at_offset"), Column::int("place"), BODY], &[]);
+/// What was said about identity, in log order. What was withdrawn counts no more, and stays, to tell who was who before.
+/// What an earlier build wrote has no time.
+pub static STATEMENT: Table = derived(
+    "statement",
+    4,
+    &[
+        WORKSPACE,
+        ENTITY,
+        Column::int("at_offset"),
+        Column::int("place"),
+        BODY,
+        Column::int("at_ms").or_null(),
+        Column::int("withdrawn_offset").or_null(),
+        Column::int("withdrawn_ms").or_null(),
+    ],
+    &[],
+);
 
 /// From a node to the statements that name it.
 pub static STATEMENT_NODE: Table = derived(
@@ -118,6 +132,28 @@ pub static STATEMENT_NODE: Table = derived(
     5,
     &[WORKSPACE, ENTITY, Column::int("node"), Column::int("at_offset"), Column::int("place")],
     &[],
+);
+
+/// What record linkage found about two nodes, the lesser first, and what a steward decided. `state`: `joined`, `doubt`, `gone`,
+/// or the decision: `accept`, `reject`, `never`.
+pub static LINK: Table = derived(
+    "link",
+    4,
+    &[
+        WORKSPACE,
+        ENTITY,
+        Column::int("a"),
+        Column::int("b"),
+        Column::int("model"),
+        Column::int("millibits"),
+        Column::text("state"),
+        Column::int("at_ms"),
+        BODY,
+    ],
+    &[
+        Index { name: "of_b", columns: &["workspace", "b"] },
+        Index { name: "queue", columns: &["workspace", "state", "millibits"] },
+    ],
 );
 
 /// Things that are no person: accounts, households, the workspace's own object types.
@@ -285,6 +321,23 @@ pub static SOURCE: Table = kept(
     &[],
 );
 
+/// Models of record linkage: TOML with the weights, and how often values occurred in what it was trained on, as the linker
+/// keeps it.
+pub static LINK_MODEL: Table = kept(
+    "link_model",
+    2,
+    &[
+        WORKSPACE,
+        Column::int("version"),
+        Column::int("created_ms"),
+        Column::text("caller"),
+        Column::int("records"),
+        Column::text("model"),
+        Column::bytes("frequencies"),
+    ],
+    &[],
+);
+
 /// What leaves the house, and how. `config` is JSON for the connector, secrets included; `state` is `active` or `paused`.
 pub static DESTINATION: Table = kept(
     "destination",
@@ -400,6 +453,7 @@ pub static ALL: &[&Table] = &[
     &PROFILE,
     &STATEMENT,
     &STATEMENT_NODE,
+    &LINK,
     &OBJECT,
     &OBJECT_MEMBER,
     &ENTITY_TYPE,
@@ -415,6 +469,7 @@ pub static ALL: &[&Table] = &[
     &OUTBOX,
     &WORKSPACES,
     &SOURCE,
+    &LINK_MODEL,
     &DESTINATION,
     &RECEIPT,
     &DELIVERY_DEAD,

@@ -8,9 +8,11 @@
 
 pub mod cluster;
 pub mod extract;
+pub mod links;
 pub mod normalise;
 pub mod rules;
 
 pub use cluster::{Origin, Statement};
 pub use extract::{Extracted, Identifier, extract};
+pub use links::{Decision, StatementRef};
 pub use rules::{KindRule, Limit, Rules};

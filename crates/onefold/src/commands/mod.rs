@@ -5,7 +5,7 @@ mod cluster;
 mod import;
 mod link;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -93,6 +93,7 @@ async fn with_client(common: &Common, client: &Client, command: Command) -> Resu
         Command::Source(command) => source(common, client, command).await,
         Command::Import(args) => import::run(common, client, args).await,
         Command::Profile(command) => profile(common, client, command).await,
+        Command::Linkage(command) => linkage(common, client, command).await,
         Command::Segment(command) => segments(common, client, command).await,
         Command::Computed(command) => match command {
             cli::Computed::Set { file } => print(client.send(Method::PUT, "/api/v1/computed", &read(&file)?).await?),
@@ -109,6 +110,9 @@ async fn with_client(common: &Common, client: &Client, command: Command) -> Resu
         Command::Settings(cli::SettingsCommand::Show) => print(client.get("/api/v1/settings").await?),
         Command::Settings(cli::SettingsCommand::Set { file }) => {
             print(client.send(Method::PATCH, "/api/v1/settings", &read(&file)?).await?)
+        }
+        Command::Settings(cli::SettingsCommand::Try { file }) => {
+            print(client.send(Method::POST, "/api/v1/settings/try", &read(&file)?).await?)
         }
         Command::Destination(command) => destination(common, client, command).await,
         Command::Deadletter(command) => match command {
@@ -197,6 +201,60 @@ async fn profile(common: &Common, client: &Client, command: cli::Profile) -> Res
         }
         cli::Profile::Unmerge { a, b } => {
             client.send(Method::POST, "/api/v1/profiles/unmerge", &json!({ "a": a, "b": b })).await?
+        }
+        cli::Profile::Evidence { identifier } => {
+            client.get(&format!("/api/v1/profiles/{}/evidence", segment(&identifier))).await?
+        }
+        cli::Profile::Then { identifier, at } => {
+            client.get(&format!("/api/v1/profiles/{}/then?at={}", segment(&identifier), segment(&at))).await?
+        }
+        cli::Profile::Withdraw { identifier, evidence, since, dry_run } => {
+            let body = json!({ "evidence": evidence, "since": since, "dry_run": dry_run });
+            client.send(Method::POST, &format!("/api/v1/profiles/{}/withdraw", segment(&identifier)), &body).await?
+        }
+    };
+    output::print(common, &answer)
+}
+
+async fn linkage(common: &Common, client: &Client, command: cli::Linkage) -> Result<(), Failure> {
+    let decide = |a: String, b: String, decision: Option<&'static str>| async move {
+        let body = json!({ "a": a, "b": b, "decision": decision });
+        client.send(Method::POST, "/api/v1/linkage/decide", &body).await
+    };
+    let activate = |version: Option<u32>| async move {
+        client.send(Method::PUT, "/api/v1/linkage/active", &json!({ "version": version })).await
+    };
+    let answer = match command {
+        cli::Linkage::Train { model } => {
+            let file = |path: &PathBuf| {
+                std::fs::read_to_string(path).map_err(|error| {
+                    let cause = format!("{} cannot be read: {error}", path.display());
+                    Failure::new(cause, "give the path of a model file; `onefold link --guess` makes one")
+                })
+            };
+            let model = model.as_ref().map(file).transpose()?;
+            let made = client.send(Method::POST, "/api/v1/linkage/models", &json!({ "model": model })).await?;
+            json!({ "version": made["version"], "would": made["would"] })
+        }
+        cli::Linkage::Models => client.get("/api/v1/linkage/models").await?,
+        cli::Linkage::Model { version } => {
+            let file = client.get(&format!("/api/v1/linkage/models/{version}")).await?;
+            return output::raw(file["model"].as_str().unwrap_or_default());
+        }
+        cli::Linkage::Activate { version } => activate(Some(version)).await?,
+        cli::Linkage::Off => activate(None).await?,
+        cli::Linkage::Queue { state, limit } => {
+            client.get(&format!("/api/v1/linkage/queue?state={}&limit={limit}", segment(&state))).await?
+        }
+        cli::Linkage::Accept { a, b } => decide(a, b, Some("accept")).await?,
+        cli::Linkage::Reject { a, b } => decide(a, b, Some("reject")).await?,
+        cli::Linkage::Never { a, b } => decide(a, b, Some("never")).await?,
+        cli::Linkage::Undo { a, b } => decide(a, b, None).await?,
+        cli::Linkage::Explain { a, b } => {
+            client.get(&format!("/api/v1/linkage/explain?a={}&b={}", segment(&a), segment(&b))).await?
+        }
+        cli::Linkage::Suspects { bits, limit } => {
+            client.get(&format!("/api/v1/linkage/suspects?bits={bits}&limit={limit}")).await?
         }
     };
     output::print(common, &answer)

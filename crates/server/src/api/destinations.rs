@@ -298,11 +298,7 @@ pub async fn replay(
     Path(name): Path<String>,
     Query(query): Query<ReplayQuery>,
 ) -> Result<Json<Replayed>, ApiError> {
-    let time = |text: &str| {
-        let cure = "give ISO 8601 times: 2026-11-21 or 2026-11-21T12:00:00Z";
-        Timestamp::parse(text).ok_or_else(|| ApiError::bad_request("bad_time", format!("{text:?} is no time"), cure))
-    };
-    let (from, to) = (time(&query.from)?, time(&query.to)?);
+    let (from, to) = (super::instant(&query.from)?, super::instant(&query.to)?);
     let answer = app
         .block(move |app| {
             row_of(&mut *app.store.reader()?, access.workspace, &name)?;

@@ -10,6 +10,7 @@ pub mod docs;
 pub mod events;
 pub mod export;
 pub mod import;
+pub mod linkage;
 pub mod log;
 pub mod objects;
 pub mod preview;
@@ -28,6 +29,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use onefold_model::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{
     IntoParams, Modify, OpenApi, ToSchema,
@@ -35,7 +37,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::App;
+use crate::{ApiError, App};
 
 /// The description's frame.
 #[derive(OpenApi)]
@@ -73,6 +75,16 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(profiles::timeline))
         .routes(routes!(profiles::merge))
         .routes(routes!(profiles::unmerge))
+        .routes(routes!(profiles::evidence))
+        .routes(routes!(profiles::then))
+        .routes(routes!(profiles::withdraw))
+        .routes(routes!(linkage::models, linkage::train))
+        .routes(routes!(linkage::model))
+        .routes(routes!(linkage::activate))
+        .routes(routes!(linkage::queue))
+        .routes(routes!(linkage::explain))
+        .routes(routes!(linkage::decide))
+        .routes(routes!(linkage::suspects))
         .routes(routes!(segments::list, segments::set))
         .routes(routes!(segments::show, segments::remove))
         .routes(routes!(segments::count))
@@ -88,6 +100,7 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(objects::list))
         .routes(routes!(settings::show, settings::set))
         .routes(routes!(settings::consent))
+        .routes(routes!(settings::try_rules))
         .routes(routes!(destinations::list, destinations::set))
         .routes(routes!(destinations::remove))
         .routes(routes!(destinations::connectors))
@@ -137,6 +150,12 @@ pub struct Done {
 /// The answer of an operation that has nothing else to say.
 pub fn done() -> axum::Json<Done> {
     axum::Json(Done { done: true })
+}
+
+/// An instant as people write it.
+pub(crate) fn instant(text: &str) -> Result<Timestamp, ApiError> {
+    let cure = "give an ISO 8601 time: 2026-11-21 or 2026-11-21T12:00:00Z";
+    Timestamp::parse(text).ok_or_else(|| ApiError::bad_request("bad_time", format!("{text:?} is no time"), cure))
 }
 
 /// A body of one JSON value a line.

@@ -1,23 +1,26 @@
-//! Profiles: found by any identifier, shown, listed, merged and unmerged.
+//! Profiles: found by any identifier, shown, listed, merged and unmerged; why they are one person, and who they were.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Json,
     extract::{Path, Query, State},
 };
 use onefold_model::{
-    ProfileId,
+    NodeId, ProfileId,
     access::Access,
     command::{Command, IdentifierRef},
-    identity::normalise::normalise,
+    identity::{StatementRef, normalise::normalise},
 };
-use onefold_pipeline::views::{self, Member, ProfileView, TimelineEvent};
-use onefold_state::Reader;
+use onefold_pipeline::{
+    evidence::{self, Evidence, ThenView},
+    views::{self, IdentifierView, Member, ProfileView, TimelineEvent},
+};
+use onefold_state::{Reader, Value, schema};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Page;
+use super::{Page, instant};
 use crate::{ApiError, App, caller::Caller};
 
 /// Finds a profile or says how one is found.
@@ -110,7 +113,7 @@ pub struct Resolved {
 }
 
 /// An identifier that there is, as `kind:value` or as a value alone.
-fn identifier(reader: &mut dyn Reader, access: &Access, text: &str) -> Result<IdentifierRef, ApiError> {
+pub(crate) fn identifier(reader: &mut dyn Reader, access: &Access, text: &str) -> Result<IdentifierRef, ApiError> {
     let mut tried: Vec<(String, String)> =
         text.split_once(':').map(|(k, v)| (k.to_owned(), v.to_owned())).into_iter().collect();
     for kind in views::kinds(reader, access)? {
@@ -159,6 +162,130 @@ pub async fn unmerge(
         })
         .await?;
     resolve(&app, access, Command::Unmerge { a: a.clone(), b: b.clone() }, a, b).await
+}
+
+/// What was said of a profile's identifiers, in order: why they are one person.
+#[utoipa::path(get, path = "/api/v1/profiles/{identifier}/evidence", responses((status = 200, body = [Evidence]), (status = 404, body = ApiError)))]
+pub async fn evidence(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Path(identifier): Path<String>,
+) -> Result<Json<Vec<Evidence>>, ApiError> {
+    app.read(move |_, reader| {
+        let id = find(reader, &access, &identifier)?;
+        Ok(Json(evidence::of_profile(reader, &access, id)?))
+    })
+    .await
+}
+
+/// As of when.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ThenQuery {
+    /// An instant: `2026-03-01T00:00:00Z`.
+    pub at: String,
+}
+
+/// Who this was at a time: what had come until then counts, and what was withdrawn later counts too.
+#[utoipa::path(get, path = "/api/v1/profiles/{identifier}/then", params(ThenQuery), responses((status = 200, body = ThenView), (status = 404, body = ApiError)))]
+pub async fn then(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Path(text): Path<String>,
+    Query(query): Query<ThenQuery>,
+) -> Result<Json<ThenView>, ApiError> {
+    let at = instant(&query.at)?;
+    app.read(move |app, reader| {
+        let node = match text.parse::<ProfileId>() {
+            Ok(id) => id.0,
+            Err(_) => {
+                let found = identifier(reader, &access, &text)?;
+                let workspace = Value::Int(access.workspace.0.into());
+                let key = vec![workspace, Value::Int(0), Value::Text(found.kind), Value::Text(found.value)];
+                let row = reader.get(&schema::IDENTIFIER, &[key])?.pop().flatten();
+                NodeId(row.map_or(Ok(0), |row| row[4].as_int())?)
+            }
+        };
+        evidence::then(reader, &*app.log, &access, node, at)?.map(Json).ok_or_else(|| {
+            let cure = "ask for a later time; `onefold profile show` says when each identifier was first seen";
+            ApiError::not_found("profile, at that time, with the identifier", &text, cure)
+        })
+    })
+    .await
+}
+
+/// What counts no more.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Withdraw {
+    /// Evidence by its ids, as `onefold profile evidence` lists it.
+    #[serde(default)]
+    pub evidence: Vec<String>,
+    /// All that joined the profile's identifiers since this instant.
+    #[serde(default)]
+    pub since: Option<String>,
+    /// Only say who they would be.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Who they are without it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Withdrawn {
+    /// The evidence that counts no more.
+    pub evidence: Vec<String>,
+    /// The identifiers of each profile that comes of it.
+    pub profiles: Vec<Vec<IdentifierView>>,
+}
+
+/// Withdraw evidence: the profile is then what the rest gives. The same said again later counts again.
+#[utoipa::path(post, path = "/api/v1/profiles/{identifier}/withdraw", request_body = Withdraw, responses((status = 200, body = Withdrawn), (status = 404, body = ApiError)))]
+pub async fn withdraw(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Path(identifier): Path<String>,
+    Json(asked): Json<Withdraw>,
+) -> Result<Json<Withdrawn>, ApiError> {
+    let mut wanted = BTreeSet::new();
+    for id in &asked.evidence {
+        let parsed: StatementRef = id.parse().map_err(|error: String| {
+            ApiError::bad_request("bad_evidence", error, "`onefold profile evidence` lists the ids")
+        })?;
+        wanted.insert(parsed);
+    }
+    let since = asked.since.as_deref().map(instant).transpose()?;
+    let theirs = access.clone();
+    let (wanted, groups) = app
+        .read(move |_, reader| {
+            let id = find(reader, &theirs, &identifier)?;
+            let own: BTreeSet<String> = evidence::of_profile(reader, &theirs, id)?
+                .into_iter()
+                .filter(|e| e.withdrawn.is_none())
+                .map(|e| e.id)
+                .collect();
+            if let Some(other) = wanted.iter().find(|wanted| !own.contains(&wanted.to_string())) {
+                let cure = "`onefold profile evidence` lists what counts for this profile";
+                return Err(ApiError::not_found("evidence of this profile", &other.to_string(), cure));
+            }
+            if let Some(since) = since {
+                wanted.extend(evidence::since(reader, &theirs, id, since)?);
+            }
+            if wanted.is_empty() {
+                let cure = "name evidence by its id, or an instant since when something was said";
+                return Err(ApiError::bad_request("nothing_to_withdraw", "there is nothing to withdraw", cure));
+            }
+            let groups = evidence::without(reader, &theirs, id, &wanted)?;
+            let groups = groups.ok_or_else(|| {
+                let cure = "look for a value that many people share, and block it in the identity rules";
+                ApiError::bad_request("too_much", "more hangs together here than can be weighed again", cure)
+            })?;
+            Ok((wanted, groups))
+        })
+        .await?;
+    if !asked.dry_run {
+        app.command(&access, Command::Withdraw(wanted.iter().copied().collect()), false).await?;
+    }
+    Ok(Json(Withdrawn { evidence: wanted.iter().map(StatementRef::to_string).collect(), profiles: groups }))
 }
 
 async fn resolve(

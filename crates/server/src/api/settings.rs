@@ -8,6 +8,7 @@ use onefold_model::{
     consent::{State as ConsentState, Unstated},
     identity::Rules,
 };
+use onefold_pipeline::evidence::{self, RulesTried};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -75,6 +76,30 @@ pub async fn set(
         app.command(&access, Command::TimeZone(name), true).await?;
     }
     Ok(super::done())
+}
+
+/// Identity rules to be tried.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Try {
+    /// As in the settings.
+    #[schema(value_type = Object)]
+    pub identity_rules: Rules,
+}
+
+/// What other identity rules would have made of all that was said so far; changes nothing.
+#[utoipa::path(post, path = "/api/v1/settings/try", request_body = Try, responses((status = 200, body = RulesTried)))]
+pub async fn try_rules(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Json(asked): Json<Try>,
+) -> Result<Json<RulesTried>, ApiError> {
+    let problems = asked.identity_rules.problems();
+    if !problems.is_empty() {
+        let cure = "correct the places named; docs/identity.md has the rules";
+        return Err(ApiError::bad_request("bad_rules", problems.join("; "), cure).with_problems(problems));
+    }
+    app.read(move |_, reader| Ok(Json(evidence::try_rules(reader, &access, &asked.identity_rules)?))).await
 }
 
 /// A consent by an operator, who has the proof.

@@ -63,8 +63,10 @@ pub fn members(world: &World) -> BTreeSet<(String, ProfileId)> {
     all.into_iter().map(|(number, profile)| (name(number), profile)).collect()
 }
 
-fn statements(world: &World) -> BTreeMap<(i64, i64), Statement> {
+/// All that was said, or only what was not withdrawn.
+fn statements(world: &World, all: bool) -> BTreeMap<(i64, i64), Statement> {
     own(world, &schema::STATEMENT)
+        .filter(|row| all || row[6].is_null())
         .map(|row| {
             let body = row[4].as_bytes().expect("bytes");
             ((int(&row, 2), int(&row, 3)), postcard::from_bytes(&body[1..]).expect("a statement"))
@@ -107,7 +109,7 @@ pub fn integrity(world: &World, found: &mut Vec<Broken>) {
     if clusters.len() != profiles.len() {
         found.push(format!("there are {} clusters and {} profiles", clusters.len(), profiles.len()));
     }
-    let statements = statements(world);
+    let statements = statements(world, true);
     let mut pointers: BTreeSet<(NodeId, (i64, i64))> = BTreeSet::new();
     for (place, statement) in &statements {
         pointers.extend(named(statement).into_iter().map(|node| (node, *place)));
@@ -122,6 +124,8 @@ pub fn integrity(world: &World, found: &mut Vec<Broken>) {
         (&schema::EVENT_PAGE, 2),
         (&schema::SERIES_CHUNK, 2),
         (&schema::STATEMENT_NODE, 2),
+        (&schema::LINK, 2),
+        (&schema::LINK, 3),
         (&schema::OBJECT_MEMBER, 3),
     ];
     for (table, column) in of_nodes {
@@ -141,7 +145,7 @@ pub fn clustering(world: &World, found: &mut Vec<Broken>) {
     let kinds: HashMap<NodeId, &str> = nodes.iter().map(|node| (node.id, node.kind.as_str())).collect();
     let facts: Vec<NodeFacts> =
         nodes.iter().map(|node| NodeFacts { id: node.id, rank: 0, first_seen: node.first_seen }).collect();
-    let statements = statements(world);
+    let statements = statements(world, false);
     let under = |offset: i64| history.iter().rev().find(|(from, _)| *from < offset).map_or(&history[0].1, |(_, r)| r);
     let said: Vec<(&Statement, &Rules)> = statements.iter().map(|((offset, _), s)| (s, under(*offset))).collect();
     let (region, _) = recluster_under(&facts, &said, &|rules, node| rules.rank(kinds[&node]).0);

@@ -1,0 +1,277 @@
+//! Following what is applied, a workspace at a time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use onefold_link::Waterfall;
+use onefold_log::EventLog;
+use onefold_model::{NodeId, ProfileId, WorkspaceId, access::Access, command::Command};
+use onefold_pipeline::{
+    definitions::Workspace,
+    feed,
+    links::{self, Finding, Link},
+    views,
+};
+use onefold_state::{Reader, StateStore};
+use parking_lot::Mutex;
+use rustc_hash::FxHashSet;
+
+use crate::{
+    Error, Models,
+    kept::{Kept, Pair},
+    record,
+};
+
+/// Pairs in one command.
+const PAIRS: usize = 500;
+
+/// Links that are read at a time.
+const PAGE: usize = 10_000;
+
+/// Links behind the pipeline, for all workspaces.
+pub struct Resolver {
+    log: Arc<dyn EventLog>,
+    store: Arc<dyn StateStore>,
+    models: Models,
+    workspaces: Mutex<BTreeMap<WorkspaceId, Arc<Mutex<Held>>>>,
+    stopped: AtomicBool,
+}
+
+/// What is known of a workspace.
+#[derive(Default)]
+enum Held {
+    /// Nothing yet.
+    #[default]
+    Unknown,
+    /// It has no model, and what an earlier one found has been taken back.
+    Off,
+    /// It has one.
+    On(Box<Kept>),
+}
+
+/// Two records of one profile that a person should look at.
+#[derive(Debug)]
+pub struct Suspect {
+    /// The profile.
+    pub profile: ProfileId,
+    /// The two.
+    pub pair: (NodeId, NodeId),
+    /// Why they do not look like one person.
+    pub why: Waterfall,
+}
+
+impl Resolver {
+    /// One that has seen nothing yet.
+    pub fn new(log: Arc<dyn EventLog>, store: Arc<dyn StateStore>) -> Resolver {
+        let models = Models::new(store.clone());
+        Resolver { log, store, models, workspaces: Mutex::default(), stopped: AtomicBool::new(false) }
+    }
+
+    /// The models.
+    pub fn models(&self) -> &Models {
+        &self.models
+    }
+
+    /// Ends what takes long, which then fails: the server is about to stop.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgets everything, and goes on.
+    pub fn clear(&self) {
+        self.workspaces.lock().clear();
+        self.stopped.store(false, Ordering::Relaxed);
+    }
+
+    /// Forgets a workspace: what was given did not arrive.
+    pub fn forget(&self, workspace: WorkspaceId) {
+        self.workspaces.lock().remove(&workspace);
+    }
+
+    fn held(&self, workspace: WorkspaceId) -> Arc<Mutex<Held>> {
+        self.workspaces.lock().entry(workspace).or_default().clone()
+    }
+
+    /// Looks at what is applied since the last time, and gives what is to be said of it: commands for the log. The first time
+    /// under a model it looks at everything.
+    ///
+    /// Who cannot give the commands must [`Resolver::forget`] the workspace.
+    pub fn step(&self, access: &Access, definitions: &Workspace) -> Result<Vec<Command>, Error> {
+        let held = self.held(access.workspace);
+        let mut held = held.lock();
+        let stepped = match definitions.link_model {
+            None => self.take_back(access, &mut held),
+            Some(version) => self.follow(access, definitions, version, &mut held),
+        };
+        if stepped.is_err() {
+            // Half of it may be in.
+            *held = Held::Unknown;
+        }
+        stepped
+    }
+
+    /// Without a model nothing that one found stays.
+    fn take_back(&self, access: &Access, held: &mut Held) -> Result<Vec<Command>, Error> {
+        if matches!(held, Held::Off) {
+            return Ok(vec![]);
+        }
+        *held = Held::Off;
+        let mut gone = vec![];
+        for_each_link(&mut *self.store.reader()?, access, &mut |link| {
+            if link.finding != Finding::Gone {
+                gone.push((link.a, link.b));
+            }
+        })?;
+        Ok(gone.chunks(PAIRS).map(|gone| Command::Links { model: 0, found: vec![], gone: gone.to_vec() }).collect())
+    }
+
+    fn follow(
+        &self,
+        access: &Access,
+        definitions: &Workspace,
+        version: u32,
+        held: &mut Held,
+    ) -> Result<Vec<Command>, Error> {
+        let reader = &mut *self.store.reader()?;
+        let partition = access.workspace.partition(self.log.partitions());
+        let (next, _) = views::as_of(reader, partition)?;
+        let changed = match held {
+            Held::On(kept) if kept.version == version => {
+                if kept.next_offset >= next {
+                    return Ok(vec![]);
+                }
+                feed::changed(reader, access, partition, kept.next_offset, next)?
+            }
+            _ => None,
+        };
+        match (&mut *held, changed) {
+            (Held::On(kept), Some(changed)) => {
+                let changed: Vec<ProfileId> = changed.into_iter().collect();
+                self.catch_up(reader, access, definitions, kept, &changed)?;
+            }
+            _ => *held = Held::On(Box::new(self.begin(reader, access, definitions, version)?)),
+        }
+        let Held::On(kept) = held else { return Ok(vec![]) };
+        kept.next_offset = next;
+        let difference = kept.difference();
+        let found = difference.found.chunks(PAIRS);
+        let found = found.map(|found| Command::Links { model: version, found: found.to_vec(), gone: vec![] });
+        let gone = difference.gone.chunks(PAIRS);
+        let gone = gone.map(|gone| Command::Links { model: version, found: vec![], gone: gone.to_vec() });
+        // What is gone first: it may stand in the way of what is found.
+        Ok(gone.chain(found).collect())
+    }
+
+    /// Everything there is.
+    fn begin(
+        &self,
+        reader: &mut dyn Reader,
+        access: &Access,
+        definitions: &Workspace,
+        version: u32,
+    ) -> Result<Kept, Error> {
+        let (model, weights, frozen) = self.models.load(access, version)?;
+        let mut kept = Kept::new(version, &model, &weights, frozen);
+        let mut after = None;
+        loop {
+            if self.stopped.load(Ordering::Relaxed) {
+                return Err(Error::Stopping);
+            }
+            after = feed::next_people(reader, access, definitions, after, access.at, &mut |person| {
+                take(&mut kept, &person);
+            })?;
+            if after.is_none() {
+                break;
+            }
+        }
+        for_each_link(reader, access, &mut |link| note(&mut kept, link, true))?;
+        kept.all_affected();
+        tracing::info!(records = kept.records(), model = version, "record linkage is up to date");
+        Ok(kept)
+    }
+
+    fn catch_up(
+        &self,
+        reader: &mut dyn Reader,
+        access: &Access,
+        definitions: &Workspace,
+        kept: &mut Kept,
+        changed: &[ProfileId],
+    ) -> Result<(), Error> {
+        let mut before: Vec<NodeId> = vec![];
+        for id in changed {
+            before.extend(kept.people.remove(id).into_iter().flatten());
+        }
+        let mut now: FxHashSet<NodeId> = FxHashSet::default();
+        feed::people(reader, access, definitions, changed, access.at, &mut |_, person| {
+            if let Some(person) = person {
+                now.extend(person.nodes());
+                take(kept, &person);
+            }
+        })?;
+        // Nodes that moved are in another profile that changed.
+        before.into_iter().filter(|node| !now.contains(node)).for_each(|node| kept.remove(node));
+        for node in now {
+            for link in links::of_node(reader, access, node)? {
+                note(kept, &link, false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Why two records have their weight under the active model; `None` where they are no records.
+    pub fn explain(&self, access: &Access, a: NodeId, b: NodeId) -> Option<Waterfall> {
+        match &*self.held(access.workspace).lock() {
+            Held::On(kept) => kept.explain(a, b),
+            Held::Unknown | Held::Off => None,
+        }
+    }
+
+    /// Records of one profile that speak against each other by at least so many bits, those that do most first.
+    pub fn suspects(&self, access: &Access, bits: f64, limit: usize) -> Vec<Suspect> {
+        let mut suspects = match &*self.held(access.workspace).lock() {
+            Held::On(kept) => kept.within_people(|score| score <= -bits),
+            Held::Unknown | Held::Off => vec![],
+        };
+        suspects.sort_by(|(_, a, x), (_, b, y)| x.score.total_cmp(&y.score).then(a.cmp(b)));
+        suspects.truncate(limit);
+        suspects.into_iter().map(|(profile, pair, why)| Suspect { profile, pair, why }).collect()
+    }
+}
+
+fn take(kept: &mut Kept, person: &feed::Person) {
+    for (node, kind, value, traits) in person.records() {
+        let values = record::values(kept.columns(), kind, value, traits);
+        kept.put(node, values);
+    }
+    kept.people.insert(person.id(), person.nodes().iter().copied().collect());
+}
+
+/// What is on record about a pair.
+fn note(kept: &mut Kept, link: &Link, is_first: bool) {
+    let pair: Pair = (link.a, link.b);
+    kept.set_apart(pair, link.is_refused());
+    if is_first && link.finding != Finding::Gone && link.model == kept.version {
+        kept.was_given(pair, link.millibits, link.finding == Finding::Joined);
+    } else if is_first && link.finding != Finding::Gone {
+        // By another model: said anew, or taken back.
+        kept.was_given(pair, i64::MIN, false);
+    }
+}
+
+fn for_each_link(reader: &mut dyn Reader, access: &Access, on: &mut dyn FnMut(&Link)) -> Result<(), Error> {
+    let mut after = None;
+    loop {
+        let page = links::page(reader, access, after, PAGE)?;
+        page.iter().for_each(&mut *on);
+        match page.last() {
+            Some(last) if page.len() == PAGE => after = Some((last.a, last.b)),
+            _ => return Ok(()),
+        }
+    }
+}
