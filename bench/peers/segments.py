@@ -9,6 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
+import urllib.parse
 
 engine, data, now_ms = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
@@ -17,6 +18,25 @@ def queries(before):
     """before(n): the instant n days before now."""
     with open(os.environ["EIGHT"]) as texts:
         return [re.sub(r"before\((\d+)\)", lambda days: before(int(days[1])), text) for text in texts]
+
+
+def active_files(db, table):
+    """The Parquet files of a Delta table as of now: its newest checkpoint, and the commits after it."""
+    log, active, last = os.path.join(table, "_delta_log"), set(), -1
+    checkpoints = sorted(name for name in os.listdir(log) if name.endswith(".checkpoint.parquet"))
+    if checkpoints:
+        last = int(checkpoints[-1].split(".")[0])
+        path = os.path.join(log, checkpoints[-1])
+        active = {row[0] for row in db.execute(f"select add.path from '{path}' where add.path is not null").fetchall()}
+    for name in sorted(name for name in os.listdir(log) if name.endswith(".json")):
+        if name.split(".")[0].isdigit() and int(name.split(".")[0]) > last:
+            with open(os.path.join(log, name)) as commit:
+                for action in map(json.loads, commit):
+                    if "remove" in action:
+                        active.discard(action["remove"]["path"])
+                    if "add" in action:
+                        active.add(action["add"]["path"])
+    return [os.path.join(table, urllib.parse.unquote(path)) for path in sorted(active)]
 
 
 def measure(run, texts):
@@ -49,7 +69,7 @@ with tempfile.TemporaryDirectory() as folder:
         db = duckdb.connect()
         db.execute("set timezone = 'UTC'")
         for table in ["events", "profiles", "identifiers"]:
-            files = f"'{data}/{table}/**/*.parquet', hive_partitioning = true, union_by_name = true"
+            files = f"{active_files(db, f'{data}/{table}')}, hive_partitioning = true, union_by_name = true"
             db.execute(f"create view {table} as select * from read_parquet({files})")
         db.execute(
             "create view ev as select i.profile as user_id, event, time as ts, property_category as category, "

@@ -102,6 +102,11 @@ impl Link {
         self.decided.as_ref().map_or(self.finding.name(), |decided| decided.decision.name())
     }
 
+    /// The statements that the finding and the decision made.
+    pub fn statements(&self) -> [Option<StatementRef>; 2] {
+        [self.place, self.decided.as_ref().and_then(|decided| decided.place)]
+    }
+
     /// Whether somebody said that these two are not to be joined by a link.
     pub fn is_refused(&self) -> bool {
         self.decided.as_ref().is_some_and(|decided| decided.decision != Decision::Accept)

@@ -183,6 +183,7 @@ pub fn broken(world: &World, settled: bool) -> Vec<Broken> {
     profiles(world, &told, &people, settled, &mut found);
     tables::integrity(world, &mut found);
     tables::clustering(world, &mut found);
+    tables::links(world, &mut found);
     tables::tallies(world, &told, &mut found);
     tables::changes(world, &mut found);
     tables::outbox(world, &told, &mut found);

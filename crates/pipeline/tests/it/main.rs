@@ -9,6 +9,7 @@ mod dedupe;
 mod definitions;
 mod identity;
 mod laws;
+mod links;
 mod objects;
 mod profile;
 mod rebuild;

@@ -6,12 +6,17 @@ use onefold_model::{
     NodeId, ProfileId, Timestamp,
     command::{Command, PageWork, Subscription},
     identity::{
-        Rules, Statement,
+        Decision, Origin, Rules, Statement, StatementRef,
         cluster::{NodeFacts, recluster_under},
     },
     segment::EventFields,
 };
-use onefold_pipeline::{admission, definitions::Workspace, views};
+use onefold_pipeline::{
+    admission,
+    definitions::Workspace,
+    links::{self, Finding},
+    views,
+};
 use onefold_state::{Row, schema};
 
 use super::{Broken, Class, Told};
@@ -160,6 +165,52 @@ pub fn clustering(world: &World, found: &mut Vec<Broken>) {
             a.iter().filter(|cluster| !b.contains(cluster)).take(3).cloned().collect()
         };
         found.push(format!("clusters are {:?} and must be {:?}", odd(&is, &must), odd(&must, &is)));
+    }
+}
+
+/// What links and decisions call for is said, and nothing else is in their name.
+pub fn links(world: &World, found: &mut Vec<Broken>) {
+    let mut said = statements(world, false);
+    let links = links::page(&mut *world.reader(), &world.access(), None, usize::MAX).expect("links can be read");
+    for link in links {
+        let joins = link.finding == Finding::Joined && !link.is_refused();
+        let together = |origin: Origin| {
+            move |statement: &Statement| match statement {
+                Statement::Together { nodes, origin: by, .. } => nodes[..] == [link.a, link.b] && *by == origin,
+                Statement::Apart { .. } => false,
+            }
+        };
+        let [finding, decision] = link.statements();
+        let mut take = |place: Option<StatementRef>| {
+            place.and_then(|StatementRef(offset, place)| said.remove(&(offset as i64, i64::from(place))))
+        };
+        let is_withdrawn = |place: Option<StatementRef>| {
+            let withdrawn = world.rows(&schema::STATEMENT).into_iter().filter(|row| !row[6].is_null());
+            place.is_some_and(|StatementRef(offset, place)| {
+                withdrawn.into_iter().any(|row| (int(&row, 2), int(&row, 3)) == (offset as i64, i64::from(place)))
+            })
+        };
+        // An operator may have withdrawn the statement itself.
+        let right = match take(finding) {
+            Some(statement) => joins && together(Origin::Link)(&statement),
+            None => is_withdrawn(finding) || !joins && finding.is_none(),
+        };
+        let right = right
+            && match (take(decision), link.decided.as_ref().map(|decided| decided.decision)) {
+                (Some(statement), Some(Decision::Accept)) => together(Origin::Command)(&statement),
+                (Some(Statement::Apart { a, b }), Some(Decision::Never)) => (a, b) == (link.a, link.b),
+                (None, Some(Decision::Accept | Decision::Never)) => is_withdrawn(decision),
+                (None, Some(Decision::Reject) | None) => decision.is_none(),
+                _ => false,
+            };
+        if !right {
+            found.push(format!("a link does not say what it calls for: {link:?}"));
+        }
+    }
+    for (place, statement) in said {
+        if let Statement::Together { origin: Origin::Link, .. } = statement {
+            found.push(format!("a statement of a link that is not there: {place:?} {statement:?}"));
+        }
     }
 }
 
