@@ -242,7 +242,7 @@ pub fn command(rng: &SeededRng) -> Command {
             b: identifier(rng),
             decision: pick(rng, &[None, Some(Decision::Accept), Some(Decision::Reject), Some(Decision::Never)]),
         },
-        25 => Command::Withdraw((0..3).map(|_| StatementRef(rng.below(60), rng.below(3) as u32)).collect()),
+        25 => Command::Withdraw((0..3).map(|_| StatementRef(rng.below(20), rng.below(2) as u32)).collect()),
         _ => Command::Consent {
             subject: identifier(rng),
             purpose: owned("marketing"),
@@ -254,7 +254,8 @@ pub fn command(rng: &SeededRng) -> Command {
 
 /// Two nodes that may be there.
 fn pair(rng: &SeededRng) -> (NodeId, NodeId) {
-    let node = |rng: &SeededRng| NodeId::at(rng.below(20), rng.below(3) as usize);
+    // Of the first records, so that the same pairs are spoken of again.
+    let node = |rng: &SeededRng| NodeId::at(rng.below(5), rng.below(2) as usize);
     let (a, b) = (node(rng), node(rng));
     (a.min(b), a.max(b))
 }
