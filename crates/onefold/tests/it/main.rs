@@ -9,6 +9,7 @@ mod cluster;
 mod faults;
 mod licences;
 mod link;
+mod linkage;
 mod sdk;
 mod sql;
 mod support;

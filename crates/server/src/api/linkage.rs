@@ -13,9 +13,9 @@ use onefold_model::{
     command::{Command, IdentifierRef},
     identity::Decision,
 };
-use onefold_pipeline::links::{self, Link};
+use onefold_pipeline::links::{self, Finding, Link};
 use onefold_resolve::models::{ModelView, Would};
-use onefold_state::{Reader, Value, schema};
+use onefold_state::{Reader, Row, Value, schema};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -24,6 +24,9 @@ use crate::{ApiError, App, caller::Caller};
 
 /// Links that are looked through for those to be shown.
 const LOOKED_AT: usize = 20;
+
+/// Links that are counted at a time.
+const COUNTED_AT_ONCE: usize = 5000;
 
 /// The workspace's models, the newest first.
 #[utoipa::path(get, path = "/api/v1/linkage/models", responses((status = 200, body = [ModelView])))]
@@ -106,6 +109,43 @@ pub struct Active {
 pub struct Activated {
     /// Pairs of which something else is said now.
     pub pairs: usize,
+    /// Links that join.
+    pub joined: usize,
+    /// Links that would, and whom the identity rules keep apart: a limit of identifiers of one kind, or what somebody said.
+    pub refused: usize,
+    /// Pairs in doubt: the steward's queue.
+    pub doubtful: usize,
+}
+
+impl Activated {
+    fn of(reader: &mut dyn Reader, access: &Access, pairs: usize) -> Result<Activated, ApiError> {
+        let mut counted = Activated { pairs, joined: 0, refused: 0, doubtful: 0 };
+        let mut after = None;
+        loop {
+            let page = links::page(reader, access, after, COUNTED_AT_ONCE)?;
+            let keys: Vec<Row> = page.iter().flat_map(|link| [key(access, link.a), key(access, link.b)]).collect();
+            let rows = reader.get(&schema::NODE, &keys)?;
+            for (link, ends) in page.iter().zip(rows.chunks(2)) {
+                let profiles = ends.iter().map(|row| row.as_ref().map(|row| row[5].clone()));
+                let profiles: Vec<Option<Value>> = profiles.collect();
+                match (link.finding, profiles[0] == profiles[1]) {
+                    (Finding::Joined, true) => counted.joined += 1,
+                    (Finding::Joined, false) => counted.refused += 1,
+                    (Finding::Doubt, false) if link.decided.is_none() => counted.doubtful += 1,
+                    (Finding::Doubt | Finding::Gone, _) => {}
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == COUNTED_AT_ONCE => after = Some((last.a, last.b)),
+                _ => return Ok(counted),
+            }
+        }
+    }
+}
+
+/// The key of a node's row.
+fn key(access: &Access, node: NodeId) -> Row {
+    [i64::from(access.workspace.0), 0, node.0].map(Value::Int).to_vec()
 }
 
 /// Make a model active, or none; answered when what it finds is carried out.
@@ -123,7 +163,7 @@ pub async fn activate(
     let pairs = app.link(access.workspace).await?;
     let end = app.log.end(access.workspace.partition(app.log.partitions()))?;
     app.wait(access.workspace, end, false).await?;
-    Ok(Json(Activated { pairs }))
+    app.read(move |_, reader| Ok(Json(Activated::of(reader, &access, pairs)?))).await
 }
 
 /// One of two records.
@@ -167,10 +207,9 @@ fn bits(millibits: i64) -> f64 {
 }
 
 fn view(reader: &mut dyn Reader, access: &Access, link: Link) -> Result<Option<LinkView>, ApiError> {
-    let key = |node: NodeId| [i64::from(access.workspace.0), 0, node.0].map(Value::Int).to_vec();
-    let rows = reader.get(&schema::NODE, &[key(link.a), key(link.b)])?;
+    let rows = reader.get(&schema::NODE, &[key(access, link.a), key(access, link.b)])?;
     let [Some(a), Some(b)] = rows.as_slice() else { return Ok(None) };
-    let side = |row: &onefold_state::Row| -> Result<Side, ApiError> {
+    let side = |row: &Row| -> Result<Side, ApiError> {
         Ok(Side {
             identifier: format!("{}:{}", row[3].as_text()?, row[4].as_text()?),
             profile: onefold_model::ProfileId(NodeId(row[5].as_int()?)).to_string(),
