@@ -19,6 +19,8 @@ pub(crate) struct Plan<'s> {
     pub until: Option<&'s Value>,
     pub reverse: bool,
     pub limit: usize,
+    /// The index whose order it is; none: the key's.
+    pub index: Option<&'static str>,
 }
 
 /// Checks `scan`; `None` where no row can match.
@@ -69,7 +71,7 @@ pub(crate) fn plan(scan: &Scan) -> Result<Option<Plan<'_>>, Error> {
         return Ok(None);
     }
     let (reverse, limit) = (scan.reverse, scan.limit);
-    Ok(Some(Plan { order, skips_null, prefix, after, until: scan.until.as_ref(), reverse, limit }))
+    Ok(Some(Plan { order, skips_null, prefix, after, until: scan.until.as_ref(), reverse, limit, index: scan.index }))
 }
 
 impl Plan<'_> {

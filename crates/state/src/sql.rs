@@ -260,8 +260,12 @@ pub(crate) fn scan<'p>(
         })
         .collect();
     let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
+    // Without statistics SQLite takes the key where that happens to give the order, and reads the whole workspace.
+    let index = plan.index.and_then(|name| table.index(name)).filter(|_| dialect == Sqlite);
+    let indexed =
+        index.map(|index| format!(" INDEXED BY {}", quoted(&index_name(table, generation, index)))).unwrap_or_default();
     let text = format!(
-        "SELECT {} FROM {}{filter}{order} LIMIT {}",
+        "SELECT {} FROM {}{indexed}{filter}{order} LIMIT {}",
         names(table.columns),
         quoted(&physical(table, generation)),
         parameter(dialect, parameters.values.len() + 1),

@@ -205,7 +205,7 @@ fn scans_in_the_order_of_a_partial_index() {
             ..index("by_due", vec![])
         },
         expect![[r#"
-            SELECT "workspace", "id", "due", "group", "body" FROM "g3_thing" WHERE "due" IS NOT NULL AND ("due", "workspace", "id") > (?1, ?2, ?3) AND "due" <= ?4 ORDER BY "due", "workspace", "id" LIMIT ?5
+            SELECT "workspace", "id", "due", "group", "body" FROM "g3_thing" INDEXED BY "g3_thing__by_due" WHERE "due" IS NOT NULL AND ("due", "workspace", "id") > (?1, ?2, ?3) AND "due" <= ?4 ORDER BY "due", "workspace", "id" LIMIT ?5
             [Int(5), Int(1), Text("a"), Int(9)]
 
             SELECT "workspace", "id", "due", "group", "body" FROM "g3_thing" WHERE "due" IS NOT NULL AND ("due", "workspace", "id") > ($1, $2, $3) AND "due" <= $4 ORDER BY "due", "workspace", "id" LIMIT $5
@@ -223,7 +223,7 @@ fn scans_by_a_column_that_may_hold_null() {
             ..index("by_group", vec![Value::Int(1)])
         },
         expect![[r#"
-            SELECT "workspace", "id", "due", "group", "body" FROM "g3_thing" WHERE "workspace" = ?1 AND ("group" IS NOT NULL OR "group" IS NULL AND "id" > ?2) AND ("group" <= ?3 OR "group" IS NULL) ORDER BY "group", "id" LIMIT ?4
+            SELECT "workspace", "id", "due", "group", "body" FROM "g3_thing" INDEXED BY "g3_thing__by_group" WHERE "workspace" = ?1 AND ("group" IS NOT NULL OR "group" IS NULL AND "id" > ?2) AND ("group" <= ?3 OR "group" IS NULL) ORDER BY "group", "id" LIMIT ?4
             [Int(1), Text("a"), Int(9)]
 
             SELECT "workspace", "id", "due", "group", "body" FROM "g3_thing" WHERE "workspace" = $1 AND ("group" IS NOT NULL OR "group" IS NULL AND "id" > $2) AND ("group" <= $3 OR "group" IS NULL) ORDER BY "group" NULLS FIRST, "id" LIMIT $4
@@ -237,7 +237,7 @@ fn scans_by_a_column_that_may_hold_null() {
             ..index("by_group", vec![Value::Int(1)])
         },
         expect![[r#"
-            SELECT "workspace", "id", "due", "group", "body" FROM "g3_thing" WHERE "workspace" = ?1 AND (("group" < ?2 OR "group" IS NULL) OR "group" = ?3 AND "id" < ?4) ORDER BY "group" DESC, "id" DESC LIMIT ?5
+            SELECT "workspace", "id", "due", "group", "body" FROM "g3_thing" INDEXED BY "g3_thing__by_group" WHERE "workspace" = ?1 AND (("group" < ?2 OR "group" IS NULL) OR "group" = ?3 AND "id" < ?4) ORDER BY "group" DESC, "id" DESC LIMIT ?5
             [Int(1), Int(7), Int(7), Text("a")]
 
             SELECT "workspace", "id", "due", "group", "body" FROM "g3_thing" WHERE "workspace" = $1 AND (("group" < $2 OR "group" IS NULL) OR "group" = $3 AND "id" < $4) ORDER BY "group" DESC NULLS LAST, "id" DESC LIMIT $5
@@ -247,12 +247,12 @@ fn scans_by_a_column_that_may_hold_null() {
     scans(
         index("by_group", vec![Value::Int(1), Value::Null]),
         expect![[r#"
-        SELECT "workspace", "id", "due", "group", "body" FROM "g3_thing" WHERE "workspace" = ?1 AND "group" IS NULL ORDER BY "id" LIMIT ?2
-        [Int(1)]
+            SELECT "workspace", "id", "due", "group", "body" FROM "g3_thing" INDEXED BY "g3_thing__by_group" WHERE "workspace" = ?1 AND "group" IS NULL ORDER BY "id" LIMIT ?2
+            [Int(1)]
 
-        SELECT "workspace", "id", "due", "group", "body" FROM "g3_thing" WHERE "workspace" = $1 AND "group" IS NULL ORDER BY "id" LIMIT $2
-        [Int(1)]
-    "#]],
+            SELECT "workspace", "id", "due", "group", "body" FROM "g3_thing" WHERE "workspace" = $1 AND "group" IS NULL ORDER BY "id" LIMIT $2
+            [Int(1)]
+        "#]],
     );
 }
 
