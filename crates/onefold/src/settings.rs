@@ -124,6 +124,10 @@ pub struct Lake {
 #[serde(deny_unknown_fields)]
 pub struct Engine {
     pub kind: EngineKind,
+    #[cfg_attr(
+        not(feature = "cluster"),
+        expect(dead_code, reason = "only that engine reads it, and a settings file may name it")
+    )]
     pub scheduler: String,
 }
 

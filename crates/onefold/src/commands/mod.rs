@@ -69,7 +69,8 @@ fn telemetry(settings: &Settings, server: bool) {
 
     /// The Delta library tells of every look at a table. Ballista tells of plans and of errors, in which people's values stand: who
     /// asked is told of them. The setting may ask for all that by the same names.
-    const QUIET: &str = "buoyant_kernel=warn,ballista_core=off,ballista_scheduler=off,ballista_executor=off";
+    const QUIET: &str =
+        "buoyant_kernel=warn,deltalake_core=warn,ballista_core=off,ballista_scheduler=off,ballista_executor=off";
     // A command at the shell speaks for itself; what the engine says matters there only when it warns.
     let filter = if server { settings.telemetry.log.as_str() } else { "error" };
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| filter.to_owned());
