@@ -9,9 +9,12 @@ use onefold_log::{EventLog, ReadError};
 use onefold_model::{
     NodeId, ProfileId, Timestamp,
     access::Access,
-    event::{EventRecord, Kind},
+    event::EventRecord,
     identity::{Origin, Rules, Statement, StatementRef, cluster, cluster::NodeFacts},
-    profile::Traits,
+    profile::{
+        Traits,
+        traits::{NAME_BYTES_MAX, VALUE_BYTES_MAX},
+    },
 };
 use onefold_state::{Reader, Row, Scan, Value, schema};
 use rustc_hash::FxHashMap;
@@ -245,7 +248,8 @@ pub fn then(
         }
         let Ok(event) = Event::read(offset, record, rules) else { continue };
         events += 1;
-        for (name, raw) in event.person.iter().filter(|_| event.kind != Kind::Object) {
+        let kept = |name: &str, raw: &str| name.len() <= NAME_BYTES_MAX && raw.len() <= VALUE_BYTES_MAX;
+        for (name, raw) in event.person.iter().filter(|(name, raw)| kept(name, raw.get())) {
             traits.observe(name, observed(&event, raw));
         }
     }

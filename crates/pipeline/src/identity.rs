@@ -427,12 +427,16 @@ impl Partition {
         row.truncate(6);
         row.extend([Value::Int(offset as i64), Value::Int(self.now.0)]);
         self.effects.put(&schema::STATEMENT, row);
-        let Statement::Together { nodes, .. } = statement else { return };
+        let Statement::Together { nodes, origin, .. } = statement else { return };
         for id in nodes {
             let Some(node) = self.nodes.get_mut(id) else { continue };
-            nodes.iter().filter(|other| *other != id).for_each(|other| {
-                node.partial.unlink(*other);
-            });
+            for other in nodes.iter().filter(|other| *other != id) {
+                match origin {
+                    Origin::Link => node.partial.unlink_guess(*other),
+                    // So that the same said again is recorded again.
+                    _ => drop(node.partial.unlink(*other)),
+                }
+            }
             node.partial.named = node.partial.named.saturating_sub(1);
             self.effects.nodes.insert(*id);
         }

@@ -11,6 +11,7 @@ use onefold_model::{
     access::Access,
     command::IdentifierRef,
     identity::{Decision, Origin, Statement, StatementRef, links::Found},
+    profile::partial::NAMED_MAX,
 };
 use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
 use serde::{Deserialize, Serialize};
@@ -168,10 +169,18 @@ pub fn between(store: &mut dyn Reader, access: &Access, a: NodeId, b: NodeId) ->
     row.as_ref().map(Link::from_row).transpose()
 }
 
-/// The links in a state (see [`Link::state`]), those with the greatest weight first.
-pub fn queue(store: &mut dyn Reader, access: &Access, state: &str, limit: usize) -> Result<Vec<Link>, Error> {
+/// The links in a state (see [`Link::state`]), those with the greatest weight first: so many after `after`.
+pub fn queue(
+    store: &mut dyn Reader,
+    access: &Access,
+    state: &str,
+    after: Option<&Link>,
+    limit: usize,
+) -> Result<Vec<Link>, Error> {
     let prefix = vec![Value::Int(access.workspace.0.into()), Value::Text(state.to_owned())];
-    let scan = Scan { index: Some("queue"), reverse: true, ..Scan::prefix(&schema::LINK, prefix, limit) };
+    let place = |link: &Link| [Value::Int(link.millibits), PERSON, Value::Int(link.a.0), Value::Int(link.b.0)];
+    let after = after.map(|link| prefix.iter().cloned().chain(place(link)).collect());
+    let scan = Scan { index: Some("queue"), reverse: true, after, ..Scan::prefix(&schema::LINK, prefix, limit) };
     store.scan(&scan)?.iter().map(Link::from_row).collect()
 }
 
@@ -204,7 +213,10 @@ impl Partition {
         for Found { a, b, millibits, joined, parts } in found {
             // One of them may have gone since.
             let Some(link) = links.get_mut(&(a, b)) else { continue };
-            let finding = if joined { Finding::Joined } else { Finding::Doubt };
+            // What too many share is no person's, and joins nobody.
+            let is_shared = |node| self.node(&node).is_some_and(|node| node.partial.named >= NAMED_MAX);
+            let joins = joined && !is_shared(a) && !is_shared(b);
+            let finding = if joins { Finding::Joined } else { Finding::Doubt };
             *link = Link { model, millibits, parts, finding, at: self.now, ..link.clone() };
         }
         for pair in gone {
@@ -243,17 +255,9 @@ impl Partition {
         }
         self.carry_out(txn, workspace, vec![link], before.into_iter().collect(), offset)?;
         let profile = |node: NodeId| self.node(&node).map(|node| node.profile);
-        let is_one = profile(a) == profile(b);
-        match decision {
-            Some(Decision::Accept) if !is_one => {
-                let why = "they would pass the bound on identifiers, or others with them were said to be two people";
-                self.refuse_command(workspace, offset, why);
-            }
-            Some(Decision::Never) if is_one => {
-                let why = "a person said that they are one; withdraw that first";
-                self.refuse_command(workspace, offset, why);
-            }
-            _ => {}
+        if decision == Some(Decision::Accept) && profile(a) != profile(b) {
+            let why = "they would pass the bound on identifiers, or others with them were said to be two people";
+            self.refuse_command(workspace, offset, why);
         }
         Ok(())
     }
@@ -291,6 +295,7 @@ impl Partition {
         mut withdrawn: Vec<StatementRef>,
         offset: u64,
     ) -> Result<(), Error> {
+        let before = links.clone();
         let mut said = vec![];
         // Of each statement: the link, and whether it is its decision's.
         let mut whose = vec![];
@@ -314,7 +319,16 @@ impl Partition {
             }
         }
         if !said.is_empty() || !withdrawn.is_empty() {
-            let Some(places) = self.restate(txn, workspace, &[], said, &withdrawn, offset)? else { return Ok(()) };
+            let Some(places) = self.restate(txn, workspace, &[], said, &withdrawn, offset)? else {
+                // Of those that hang together with too much each stands as it was; the others are not to wait for them.
+                let (some, others) = before.split_at(before.len() / 2);
+                if some.is_empty() {
+                    others.iter().for_each(|link| self.put_link(workspace, link));
+                    return Ok(());
+                }
+                self.carry_out(txn, workspace, some.to_vec(), vec![], offset)?;
+                return self.carry_out(txn, workspace, others.to_vec(), vec![], offset);
+            };
             for ((i, is_decision), place) in whose.into_iter().zip(places) {
                 match &mut links[i].decided {
                     Some(decided) if is_decision => decided.place = Some(place),
@@ -322,13 +336,15 @@ impl Partition {
                 }
             }
         }
-        for link in links {
-            if link.finding == Finding::Gone && link.decided.is_none() {
-                self.effects.delete(&schema::LINK, key(workspace, (link.a, link.b)));
-            } else {
-                self.effects.put(&schema::LINK, link.to_row(workspace));
-            }
-        }
+        links.iter().for_each(|link| self.put_link(workspace, link));
         Ok(())
+    }
+
+    fn put_link(&mut self, workspace: WorkspaceId, link: &Link) {
+        if link.finding == Finding::Gone && link.decided.is_none() && link.place.is_none() {
+            self.effects.delete(&schema::LINK, key(workspace, (link.a, link.b)));
+        } else {
+            self.effects.put(&schema::LINK, link.to_row(workspace));
+        }
     }
 }

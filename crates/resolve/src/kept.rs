@@ -39,7 +39,8 @@ pub struct Kept {
     given: FxHashMap<NodeId, BTreeMap<NodeId, (i64, bool)>>,
     /// What was given of records that are no more.
     orphaned: BTreeSet<Pair>,
-    apart: FxHashSet<Pair>,
+    /// Whom somebody said not to be joined by a link with each node.
+    apart: FxHashMap<NodeId, FxHashSet<NodeId>>,
 }
 
 impl Kept {
@@ -55,7 +56,7 @@ impl Kept {
             affected: BTreeSet::new(),
             given: FxHashMap::default(),
             orphaned: BTreeSet::new(),
-            apart: FxHashSet::default(),
+            apart: FxHashMap::default(),
         }
     }
 
@@ -90,6 +91,11 @@ impl Kept {
                 self.nodes.resize(self.nodes.len().max(row + 1), node);
                 self.nodes[row] = node;
                 self.affected.extend(inserted.affected);
+                for other in self.apart.get(&node).into_iter().flatten() {
+                    if let Some((other, _)) = self.records.get(other) {
+                        self.affected.extend(self.index.set_apart(inserted.row, *other, true));
+                    }
+                }
                 inserted.row
             }
         };
@@ -108,11 +114,25 @@ impl Kept {
         }
     }
 
-    /// Somebody said whether two records may be joined by a link.
-    pub fn set_apart(&mut self, pair: Pair, are_apart: bool) {
-        let changed = if are_apart { self.apart.insert(pair) } else { self.apart.remove(&pair) };
-        if let (true, Some((a, _)), Some((b, _))) = (changed, self.records.get(&pair.0), self.records.get(&pair.1)) {
-            self.affected.extend(self.index.set_apart(*a, *b, are_apart));
+    /// Those with whom somebody said that this node is not to be joined by a link, and with nobody else.
+    pub fn set_apart(&mut self, node: NodeId, from: &FxHashSet<NodeId>) {
+        let before = self.apart.get(&node).cloned().unwrap_or_default();
+        for other in before.symmetric_difference(from) {
+            let are_apart = from.contains(other);
+            for (one, other) in [(node, *other), (*other, node)] {
+                let of = self.apart.entry(one).or_default();
+                if are_apart {
+                    of.insert(other)
+                } else {
+                    of.remove(&other)
+                };
+                if of.is_empty() {
+                    self.apart.remove(&one);
+                }
+            }
+            if let (Some((a, _)), Some((b, _))) = (self.records.get(&node), self.records.get(other)) {
+                self.affected.extend(self.index.set_apart(*a, *b, are_apart));
+            }
         }
     }
 
@@ -179,21 +199,34 @@ impl Kept {
         Some(self.index.explain(self.records.get(&a)?.0, self.records.get(&b)?.0))
     }
 
-    /// Pairs of records of one profile, with their rows' waterfall, where `wants` the score.
-    pub fn within_people(&self, wants: impl Fn(f64) -> bool) -> Vec<(ProfileId, Pair, Waterfall)> {
+    /// Pairs of records of one profile that score at most so many bits, the lowest first, so many at most; and why.
+    pub fn within_people(&self, most: f64, limit: usize) -> Vec<(ProfileId, Pair, Waterfall)> {
         let mut found = vec![];
         for (profile, nodes) in &self.people {
             let rows: SmallVec<[(NodeId, u32); 4]> =
                 nodes.iter().filter_map(|node| Some((*node, self.records.get(node)?.0))).collect();
             for (i, (a, row_a)) in rows.iter().enumerate() {
                 for (b, row_b) in &rows[..i] {
-                    if wants(self.index.score(*row_a, *row_b)) {
-                        let pair = (*a.min(b), *a.max(b));
-                        found.push((*profile, pair, self.index.explain(*row_a, *row_b)));
+                    let score = self.index.score(*row_a, *row_b);
+                    if score <= most {
+                        found.push((score, *profile, (*a.min(b), *a.max(b)), (*row_a, *row_b)));
                     }
                 }
             }
+            if found.len() > 2 * limit + 1000 {
+                cut(&mut found, limit);
+            }
         }
-        found
+        cut(&mut found, limit);
+        let explained = found.into_iter().map(|(_, profile, pair, (a, b))| (profile, pair, self.index.explain(a, b)));
+        explained.collect()
     }
+}
+
+type Scored = (f64, ProfileId, Pair, (u32, u32));
+
+/// Keeps the lowest.
+fn cut(found: &mut Vec<Scored>, limit: usize) {
+    found.sort_by(|x, y| x.0.total_cmp(&y.0).then((x.1, x.2).cmp(&(y.1, y.2))));
+    found.truncate(limit);
 }

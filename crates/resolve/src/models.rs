@@ -26,6 +26,9 @@ const COLUMN_SHARE_MIN: f64 = 0.01;
 /// Columns that are looked at, those that most records have first.
 const COLUMNS_MAX: usize = 40;
 
+/// The column of the records' ids.
+const ID: &str = "unique_id";
+
 /// What draws at random in training begin with: the same records give the same model.
 const SEED: u64 = 1;
 
@@ -143,41 +146,57 @@ impl Models {
     }
 }
 
-/// Makes a model of the records there are: of `model`, or else guessed from their columns. Weights that a model has stay
-/// as they are.
-pub fn train(
-    store: &mut dyn Reader,
-    access: &Access,
-    definitions: &Workspace,
+/// What a model is made of.
+pub struct Records {
+    table: Table,
+    labels: Vec<(u32, u32, bool)>,
     model: Option<Model>,
-) -> Result<Trained, Error> {
-    let (table, rows) = table(store, access, definitions, model.as_ref())?;
-    let mut model = model.map_or_else(|| Model::guess(&table), Ok)?;
-    let labels = labels(store, access, &rows)?;
-    let linker = Linker::new(&table, &model, &|_| {})?;
-    let weights = match &model.weights {
-        Some(weights) => weights.clone(),
-        None => linker.train_with(&labels, SEED, &|_| {}),
-    };
-    let linked = linker.link(&weights, &|_| {});
-    let frozen = linker.frozen();
-    let mut sizes: FxHashMap<u32, usize> = FxHashMap::default();
-    linked.clusters.iter().for_each(|first| *sizes.entry(*first).or_default() += 1);
-    let doubt = |pair: &&onefold_link::Pair| {
-        f64::from(pair.score) > model.thresholds.review
-            && linked.clusters[pair.a as usize] != linked.clusters[pair.b as usize]
-    };
-    let would = Would {
-        records: table.len(),
-        labels: labels.len(),
-        people: sizes.len(),
-        joined: table.len() - sizes.len(),
-        doubtful: linked.pairs.iter().filter(doubt).count(),
-        largest: sizes.values().copied().max().unwrap_or(0),
-    };
-    drop(linker);
-    model.weights = Some(weights);
-    Ok(Trained { model, frozen, would })
+}
+
+impl Records {
+    /// Reads the records there are, in the columns of `model` or else in all that enough of them have, and what stewards decided.
+    pub fn read(
+        store: &mut dyn Reader,
+        access: &Access,
+        definitions: &Workspace,
+        model: Option<Model>,
+    ) -> Result<Records, Error> {
+        let (table, rows) = table(store, access, definitions, model.as_ref())?;
+        Ok(Records { table, labels: labels(store, access, &rows)?, model })
+    }
+
+    /// Makes a model of them: the one given, or else one guessed from their columns. Weights that it has stay as they are.
+    pub fn train(self) -> Result<Trained, Error> {
+        let Records { table, mut labels, model } = self;
+        let mut model = model.map_or_else(|| Model::guess(&table), Ok)?;
+        let linker = Linker::new(&table, &model, &|_| {})?;
+        let weights = match &model.weights {
+            Some(weights) => {
+                labels.clear();
+                weights.clone()
+            }
+            None => linker.train_with(&labels, SEED, &|_| {}),
+        };
+        let linked = linker.link(&weights, &|_| {});
+        let frozen = linker.frozen();
+        let mut sizes: FxHashMap<u32, usize> = FxHashMap::default();
+        linked.clusters.iter().for_each(|first| *sizes.entry(*first).or_default() += 1);
+        let doubt = |pair: &&onefold_link::Pair| {
+            f64::from(pair.score) > model.thresholds.review
+                && linked.clusters[pair.a as usize] != linked.clusters[pair.b as usize]
+        };
+        let would = Would {
+            records: table.len(),
+            labels: labels.len(),
+            people: sizes.len(),
+            joined: table.len() - sizes.len(),
+            doubtful: linked.pairs.iter().filter(doubt).count(),
+            largest: sizes.values().copied().max().unwrap_or(0),
+        };
+        drop(linker);
+        model.weights = Some(weights);
+        Ok(Trained { model, frozen, would })
+    }
 }
 
 /// The records, and each one's row.
@@ -197,7 +216,7 @@ fn table(
         let cells = std::iter::once(id).chain(values.iter().map(String::as_str));
         csv.write_record(cells).expect("a vector takes all that is written to it");
     };
-    write(&mut csv, "unique_id", &columns);
+    write(&mut csv, ID, &columns);
     for_each_record(store, access, definitions, &mut |node, kind, value, traits| {
         if let Some(values) = record::values(&columns, kind, value, traits) {
             write(&mut csv, &node.0.to_string(), &values);
@@ -217,10 +236,16 @@ fn columns(store: &mut dyn Reader, access: &Access, definitions: &Workspace) -> 
         columns.into_keys().for_each(|column| *counts.entry(column).or_default() += 1);
     })?;
     let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
-    counts.retain(|(_, count)| *count as f64 >= COLUMN_SHARE_MIN * records as f64);
+    counts.retain(|(column, count)| *count as f64 >= COLUMN_SHARE_MIN * records as f64 && is_plain(column));
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     counts.truncate(COLUMNS_MAX);
     Ok(counts.into_iter().map(|(column, _)| column).collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// Whether a trait's name comes through a header as it is.
+fn is_plain(column: &str) -> bool {
+    let odd = |c: char| matches!(c, ',' | ';' | '"') || c.is_control();
+    column.trim() == column && !column.eq_ignore_ascii_case(ID) && !column.contains(odd)
 }
 
 /// What stewards decided about pairs of records.

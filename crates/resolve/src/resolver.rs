@@ -19,13 +19,9 @@ use onefold_pipeline::{
 };
 use onefold_state::{Reader, StateStore};
 use parking_lot::Mutex;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::{
-    Error, Models,
-    kept::{Kept, Pair},
-    record,
-};
+use crate::{Error, Models, kept::Kept, record};
 
 /// Pairs in one command.
 const PAIRS: usize = 500;
@@ -137,7 +133,8 @@ impl Resolver {
         version: u32,
         held: &mut Held,
     ) -> Result<Vec<Command>, Error> {
-        let reader = &mut *self.store.reader()?;
+        let mut view = self.store.reader()?;
+        let reader = &mut *view;
         let partition = access.workspace.partition(self.log.partitions());
         let (next, _) = views::as_of(reader, partition)?;
         let changed = match held {
@@ -156,6 +153,7 @@ impl Resolver {
             }
             _ => *held = Held::On(Box::new(self.begin(reader, access, definitions, version)?)),
         }
+        drop(view);
         let Held::On(kept) = held else { return Ok(vec![]) };
         kept.next_offset = next;
         let difference = kept.difference();
@@ -189,7 +187,23 @@ impl Resolver {
                 break;
             }
         }
-        for_each_link(reader, access, &mut |link| note(&mut kept, link, true))?;
+        let mut refused: FxHashMap<NodeId, FxHashSet<NodeId>> = FxHashMap::default();
+        for_each_link(reader, access, &mut |link| {
+            if link.is_refused() {
+                refused.entry(link.a).or_default().insert(link.b);
+                refused.entry(link.b).or_default().insert(link.a);
+            }
+            if link.finding != Finding::Gone {
+                // By another model: said anew, or taken back.
+                let is_same = link.model == version;
+                kept.was_given(
+                    (link.a, link.b),
+                    if is_same { link.millibits } else { i64::MIN },
+                    is_same && link.finding == Finding::Joined,
+                );
+            }
+        })?;
+        refused.into_iter().for_each(|(node, from)| kept.set_apart(node, &from));
         kept.all_affected();
         tracing::info!(records = kept.records(), model = version, "record linkage is up to date");
         Ok(kept)
@@ -217,9 +231,9 @@ impl Resolver {
         // Nodes that moved are in another profile that changed.
         before.into_iter().filter(|node| !now.contains(node)).for_each(|node| kept.remove(node));
         for node in now {
-            for link in links::of_node(reader, access, node)? {
-                note(kept, &link, false);
-            }
+            let refused = links::of_node(reader, access, node)?.into_iter().filter(Link::is_refused);
+            let from = refused.map(|link| if link.a == node { link.b } else { link.a }).collect();
+            kept.set_apart(node, &from);
         }
         Ok(())
     }
@@ -234,12 +248,10 @@ impl Resolver {
 
     /// Records of one profile that speak against each other by at least so many bits, those that do most first.
     pub fn suspects(&self, access: &Access, bits: f64, limit: usize) -> Vec<Suspect> {
-        let mut suspects = match &*self.held(access.workspace).lock() {
-            Held::On(kept) => kept.within_people(|score| score <= -bits),
+        let suspects = match &*self.held(access.workspace).lock() {
+            Held::On(kept) => kept.within_people(-bits, limit),
             Held::Unknown | Held::Off => vec![],
         };
-        suspects.sort_by(|(_, a, x), (_, b, y)| x.score.total_cmp(&y.score).then(a.cmp(b)));
-        suspects.truncate(limit);
         suspects.into_iter().map(|(profile, pair, why)| Suspect { profile, pair, why }).collect()
     }
 }
@@ -250,18 +262,6 @@ fn take(kept: &mut Kept, person: &feed::Person) {
         kept.put(node, values);
     }
     kept.people.insert(person.id(), person.nodes().iter().copied().collect());
-}
-
-/// What is on record about a pair.
-fn note(kept: &mut Kept, link: &Link, is_first: bool) {
-    let pair: Pair = (link.a, link.b);
-    kept.set_apart(pair, link.is_refused());
-    if is_first && link.finding != Finding::Gone && link.model == kept.version {
-        kept.was_given(pair, link.millibits, link.finding == Finding::Joined);
-    } else if is_first && link.finding != Finding::Gone {
-        // By another model: said anew, or taken back.
-        kept.was_given(pair, i64::MIN, false);
-    }
 }
 
 fn for_each_link(reader: &mut dyn Reader, access: &Access, on: &mut dyn FnMut(&Link)) -> Result<(), Error> {

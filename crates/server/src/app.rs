@@ -89,8 +89,10 @@ pub struct App {
     pub(crate) audiences: Keeper,
     pub(crate) tables: Tables,
     pub(crate) resolver: Resolver,
-    /// One looks at a time, and gives what it finds before the next looks.
-    pub(crate) linking: tokio::sync::Mutex<()>,
+    /// Of each workspace one looks at a time, and gives what it finds before the next looks: the log's end after what was given.
+    pub(crate) linking: Mutex<HashMap<WorkspaceId, Arc<tokio::sync::Mutex<u64>>>>,
+    /// One model is trained at a time.
+    pub(crate) training: tokio::sync::Mutex<()>,
     pipelines: RwLock<Vec<Pipeline>>,
     deliveries: Mutex<Option<Handle>>,
     committed: watch::Sender<u64>,
@@ -127,7 +129,8 @@ impl App {
                 .with_tables(onefold_audience::Tables::new(lake.engine.clone(), settings.lake.of_whole_tables())),
             tables: Tables::new(lake, log.clone(), store.clone()),
             resolver: Resolver::new(log.clone(), store.clone()),
-            linking: tokio::sync::Mutex::new(()),
+            linking: Mutex::default(),
+            training: tokio::sync::Mutex::new(()),
             pipelines: RwLock::new(vec![]),
             deliveries: Mutex::new(None),
             committed: watch::channel(0).0,

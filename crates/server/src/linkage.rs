@@ -44,10 +44,20 @@ impl App {
         });
     }
 
-    /// Looks at what is applied now, and gives the commands that follow from it; gives how many pairs they are about. They are
-    /// not applied yet.
-    pub(crate) async fn link(self: &Arc<Self>, workspace: WorkspaceId) -> Result<usize, ApiError> {
-        let _turn = self.linking.lock().await;
+    /// Looks at what is applied now, and gives the commands that follow from it. They are not applied yet.
+    ///
+    /// Who asked may go away meanwhile: what was found is given nevertheless.
+    pub(crate) async fn link(self: &Arc<Self>, workspace: WorkspaceId) -> Result<(), ApiError> {
+        let app = self.clone();
+        let linked = tokio::spawn(async move { app.link_in_turn(workspace).await });
+        linked.await.map_err(|error| ApiError::internal(error.to_string()))?
+    }
+
+    async fn link_in_turn(self: &Arc<Self>, workspace: WorkspaceId) -> Result<(), ApiError> {
+        let turn = self.linking.lock().entry(workspace).or_default().clone();
+        let mut given = turn.lock().await;
+        // What was given before is to be seen.
+        self.wait(workspace, *given, false).await?;
         let access = self.operator(workspace);
         let theirs = access.clone();
         let commands = self
@@ -56,24 +66,23 @@ impl App {
                 Ok(app.resolver.step(&theirs, &definitions)?)
             })
             .await?;
-        let mut pairs = 0;
         for command in commands {
-            if let onefold_model::command::Command::Links { found, gone, .. } = &command {
-                pairs += found.len() + gone.len();
-            }
             let record = CommandRecord { v: 1, workspace, at: self.clock.now(), caller: CALLER.to_owned(), command };
             let mut batch = Batch::new();
             let pushed = batch.push(Kind::Command, &record.encode()).map_err(|e| ApiError::internal(e.to_string()));
-            let given = match pushed {
-                Ok(_) => self.append(&access, batch).await.map(|_| ()),
+            let appended = match pushed {
+                Ok(_) => self.append(&access, batch).await,
                 Err(error) => Err(error),
             };
-            if let Err(error) = given {
-                self.resolver.forget(workspace);
-                return Err(error);
+            match appended {
+                Ok(offsets) => *given = offsets.end,
+                Err(error) => {
+                    self.resolver.forget(workspace);
+                    return Err(error);
+                }
             }
         }
-        Ok(pairs)
+        Ok(())
     }
 }
 
@@ -86,10 +95,11 @@ impl From<onefold_resolve::Error> for ApiError {
                 let cure = "correct that place of the model, or leave the model out to have one guessed";
                 ApiError::bad_request("bad_model", error.to_string(), cure)
             }
-            Error::Records(_) => {
+            Error::Records(onefold_link::ReadError::Empty) => {
                 let cause = "there are no records to compare: nobody has a trait that tells people apart";
                 ApiError::bad_request("no_records", cause, "send names, birth dates or addresses as traits first")
             }
+            Error::Records(error) => ApiError::internal(error.to_string()),
             Error::NoModel(version) => ApiError::not_found(
                 "model of record linkage",
                 &version.to_string(),

@@ -146,10 +146,15 @@ impl Partial {
         }
     }
 
-    /// Notes that a statement named this node after others.
+    /// Notes that a statement named this node after others. Under the same rules a stronger one speaks for a weaker.
     pub fn link(&mut self, link: Link) {
         match self.links.binary_search_by(|other| other.after.cmp(&link.after)) {
-            Ok(place) => self.links[place] = link,
+            Ok(place) => {
+                let known = &mut self.links[place];
+                if known.rules != link.rules || known.origin.strength() < link.origin.strength() {
+                    *known = link;
+                }
+            }
             Err(place) => {
                 if self.links.is_empty() {
                     self.links.reserve_exact(1); // Most nodes have one.
@@ -165,6 +170,11 @@ impl Partial {
             let link = &self.links[place];
             link.rules == rules && link.origin.strength() >= origin.strength()
         })
+    }
+
+    /// Forgets that a link named this node after `node`; what others said stays.
+    pub fn unlink_guess(&mut self, node: NodeId) {
+        self.links.retain(|link| link.origin != Origin::Link || !link.after.contains(&node));
     }
 
     /// Forgets what was said after `node`. Says whether there was anything.

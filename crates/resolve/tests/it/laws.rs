@@ -37,9 +37,14 @@ enum Op {
 
 const PEOPLE: usize = 8;
 
+/// Nothing is known any more.
+fn nobody() -> impl Strategy<Value = Value> {
+    Just(json!({ "firstName": null, "lastName": null, "birthday": null, "mail": null, "address": null }))
+}
+
 fn person() -> impl Strategy<Value = Value> {
     let of = |values: &'static [&'static str]| proptest::sample::select(values);
-    (
+    let known = (
         of(&["Ann", "Anna", "Bob", "Carl", ""]),
         of(&["Lee", "Lea", "Smith", ""]),
         of(&["1980-01-01", "1980-01-10", "1955-06-07", ""]),
@@ -48,13 +53,13 @@ fn person() -> impl Strategy<Value = Value> {
     )
         .prop_map(|(first, last, birth, mail, city)| {
             let mut traits = json!({ "address": { "city": city } });
+            // What is empty is said to be gone.
             for (name, value) in [("firstName", first), ("lastName", last), ("birthday", birth), ("mail", mail)] {
-                if !value.is_empty() {
-                    traits[name] = json!(value);
-                }
+                traits[name] = if value.is_empty() { Value::Null } else { json!(value) };
             }
             traits
-        })
+        });
+    prop_oneof![6 => known, 1 => nobody()]
 }
 
 fn op() -> impl Strategy<Value = Op> {

@@ -5,7 +5,7 @@ use onefold_pipeline::links;
 use onefold_sim::{World, identify, oracle, world::reference};
 use serde_json::{Value, json};
 
-use crate::world::{loose, node, resolver, step, train};
+use crate::world::{loose, node, resolver, step, train, trained};
 
 const FIRST: [&str; 12] =
     ["Ann", "Berta", "Carl", "Dora", "Emil", "Frieda", "Gustav", "Hanna", "Igor", "Jana", "Karl", "Lena"];
@@ -114,9 +114,6 @@ fn without_names_there_is_no_model_and_no_panic() {
     let mut world = World::new();
     world.send(identify("u1", json!({ "plan": "pro" })));
     world.run();
-    let error = onefold_resolve::models::train(&mut *world.reader(), &world.access(), &world.definitions(), None);
-    assert!(error.unwrap_err().to_string().contains("no column was understood"));
-    let nobody = World::new();
-    let error = onefold_resolve::models::train(&mut *nobody.reader(), &nobody.access(), &nobody.definitions(), None);
-    assert!(error.is_err());
+    assert!(trained(&world).unwrap_err().to_string().contains("no column was understood"));
+    assert!(trained(&World::new()).is_err());
 }

@@ -6,7 +6,7 @@ use onefold_model::{
     identity::{Rules, links::Found},
 };
 use onefold_pipeline::links;
-use onefold_resolve::{Resolver, models};
+use onefold_resolve::{Error, Resolver, Trained, models::Records};
 use onefold_sim::World;
 use onefold_state::schema;
 
@@ -40,11 +40,16 @@ pub fn step(world: &mut World, resolver: &Resolver) -> usize {
 /// Trains a model on what there is and makes it active.
 pub fn train(world: &mut World, resolver: &Resolver) -> onefold_resolve::models::Would {
     world.run();
-    let trained = models::train(&mut *world.reader(), &world.access(), &world.definitions(), None).unwrap();
+    let trained = trained(world).unwrap();
     let version = resolver.models().save(&world.access(), world.now(), &trained).unwrap();
     world.command(Command::LinkModel { version: Some(version) });
     world.run();
     trained.would
+}
+
+/// A model of what there is.
+pub fn trained(world: &World) -> Result<Trained, Error> {
+    Records::read(&mut *world.reader(), &world.access(), &world.definitions(), None)?.train()
 }
 
 /// What is on record of pairs: the nodes, the weight, and the state.

@@ -14,16 +14,13 @@ use onefold_model::{
     identity::Decision,
 };
 use onefold_pipeline::links::{self, Finding, Link};
-use onefold_resolve::models::{ModelView, Would};
+use onefold_resolve::models::{ModelView, Records, Would};
 use onefold_state::{Reader, Row, Value, schema};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::profiles::identifier;
 use crate::{ApiError, App, caller::Caller};
-
-/// Links that are looked through for those to be shown.
-const LOOKED_AT: usize = 20;
 
 /// Links that are counted at a time.
 const COUNTED_AT_ONCE: usize = 5000;
@@ -66,9 +63,16 @@ pub async fn train(
     Json(asked): Json<Train>,
 ) -> Result<Json<Made>, ApiError> {
     let model = asked.model.as_deref().map(Model::from_toml).transpose().map_err(onefold_resolve::Error::from)?;
-    app.read(move |app, reader| {
-        let definitions = app.definitions(reader, access.workspace)?;
-        let trained = onefold_resolve::models::train(reader, &access, &definitions, model)?;
+    let Ok(_turn) = app.training.try_lock() else {
+        return Err(ApiError::unavailable("another model is being trained"));
+    };
+    app.block(move |app| {
+        let records = {
+            let reader = &mut *app.store.reader()?;
+            let definitions = app.definitions(reader, access.workspace)?;
+            Records::read(reader, &access, &definitions, model)?
+        };
+        let trained = records.train()?;
         let version = app.resolver.models().save(&access, app.clock.now(), &trained)?;
         Ok(Json(Made { version, model: trained.model.to_toml(), would: trained.would }))
     })
@@ -107,8 +111,6 @@ pub struct Active {
 /// What came of it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Activated {
-    /// Pairs of which something else is said now.
-    pub pairs: usize,
     /// Links that join.
     pub joined: usize,
     /// Links that would, and whom the identity rules keep apart: a limit of identifiers of one kind, or what somebody said.
@@ -118,8 +120,8 @@ pub struct Activated {
 }
 
 impl Activated {
-    fn of(reader: &mut dyn Reader, access: &Access, pairs: usize) -> Result<Activated, ApiError> {
-        let mut counted = Activated { pairs, joined: 0, refused: 0, doubtful: 0 };
+    fn of(reader: &mut dyn Reader, access: &Access) -> Result<Activated, ApiError> {
+        let mut counted = Activated { joined: 0, refused: 0, doubtful: 0 };
         let mut after = None;
         loop {
             let page = links::page(reader, access, after, COUNTED_AT_ONCE)?;
@@ -160,10 +162,10 @@ pub async fn activate(
         app.read(move |app, _| Ok(app.resolver.models().load(&theirs, version)?)).await?;
     }
     app.command(&access, Command::LinkModel { version: asked.version }, false).await?;
-    let pairs = app.link(access.workspace).await?;
+    app.link(access.workspace).await?;
     let end = app.log.end(access.workspace.partition(app.log.partitions()))?;
     app.wait(access.workspace, end, false).await?;
-    app.read(move |_, reader| Ok(Json(Activated::of(reader, &access, pairs)?))).await
+    app.read(move |_, reader| Ok(Json(Activated::of(reader, &access)?))).await
 }
 
 /// One of two records.
@@ -255,13 +257,21 @@ pub async fn queue(
     }
     let limit = query.limit.unwrap_or(50).clamp(1, 1000);
     app.read(move |_, reader| {
-        let mut shown = vec![];
-        for link in links::queue(reader, &access, &state, limit * LOOKED_AT)? {
-            let Some(view) = view(reader, &access, link)? else { continue };
-            if state != "doubt" || !view.one_profile {
-                shown.push(view);
+        let (mut shown, mut after) = (vec![], None);
+        loop {
+            let page = links::queue(reader, &access, &state, after.as_ref(), COUNTED_AT_ONCE)?;
+            let is_last = page.len() < COUNTED_AT_ONCE;
+            after = page.last().cloned();
+            for link in page {
+                let Some(view) = view(reader, &access, link)? else { continue };
+                if state != "doubt" || !view.one_profile {
+                    shown.push(view);
+                }
+                if shown.len() == limit {
+                    return Ok(Json(shown));
+                }
             }
-            if shown.len() == limit {
+            if is_last {
                 break;
             }
         }
@@ -397,10 +407,6 @@ pub async fn decide(
              profile would pass the bound on identifiers",
             "look at `onefold profile evidence` of both, and withdraw what is wrong",
         )),
-        Some(Decision::Never) if is_one => Err(ApiError::conflict(
-            "the decision is on record, and does not part them: a person said that they are one",
-            "look at `onefold profile evidence`, and withdraw what is wrong",
-        )),
         _ => Ok(Json(shown)),
     }
 }
@@ -435,11 +441,18 @@ pub async fn suspects(
     Caller(access): Caller,
     Query(query): Query<SuspectsQuery>,
 ) -> Result<Json<Vec<SuspectView>>, ApiError> {
+    let bits = query.bits.unwrap_or(4.0);
+    if bits.is_nan() || bits <= 0.0 {
+        let cure = "ask for more than 0: 4 is 16 to 1 against one person";
+        return Err(ApiError::bad_request("bad_bits", format!("{bits} bits speak against nobody"), cure));
+    }
     app.link(access.workspace).await?;
+    let theirs = access.clone();
+    let limit = query.limit.unwrap_or(50).clamp(1, 1000);
+    let suspects = app.block(move |app| Ok(app.resolver.suspects(&theirs, bits, limit))).await?;
     app.read(move |app, reader| {
-        let limit = query.limit.unwrap_or(50).clamp(1, 1000);
         let mut shown = vec![];
-        for suspect in app.resolver.suspects(&access, query.bits.unwrap_or(4.0), limit) {
+        for suspect in suspects {
             let link = Link::of(suspect.pair.0, suspect.pair.1, app.clock.now());
             if let Some(view) = view(reader, &access, link)? {
                 let (a, b) = (view.a.identifier, view.b.identifier);
