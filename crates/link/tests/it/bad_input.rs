@@ -113,7 +113,7 @@ fn models_that_make_no_sense_are_refused() {
     assert!(bad("column = \"first_name\"", "column = \"last_name\"").contains("compared twice"));
     assert!(bad("\"dob\"]", "\"birth\"]").contains("which is not compared"));
     assert!(bad("sound(first_name)", "year(first_name)").contains("does not go with what the column holds"));
-    assert!(bad("keep = -6.0", "keep = 6.0").contains("keep ≤ join"));
+    assert!(bad("keep = -6.0", "keep = 6.0").contains("keep ≤ review ≤ join"));
     assert!(bad("block_records_max = 400", "block_records_max = 1").contains("below 2 records"));
 }
 
