@@ -117,3 +117,33 @@ fn without_names_there_is_no_model_and_no_panic() {
     assert!(trained(&world).unwrap_err().to_string().contains("no column was understood"));
     assert!(trained(&World::new()).is_err());
 }
+
+#[test]
+fn a_refusal_holds_for_records_that_come_later_and_ends_when_it_is_withdrawn() {
+    let mut world = world();
+    let resolver = resolver(&world);
+    train(&mut world, &resolver);
+    let decide = |world: &mut World, a: &str, b: &str, decision| {
+        world.command(Command::LinkDecide { a: reference(a), b: reference(b), decision });
+    };
+    // Nothing is known of one yet.
+    world.send(identify("u5000", json!({ "plan": "pro" })));
+    step(&mut world, &resolver);
+    decide(&mut world, "u160", "u5000", Some(Decision::Reject));
+    step(&mut world, &resolver);
+    world.send(identify("u5000", somebody(160)));
+    step(&mut world, &resolver);
+    assert_ne!(world.find("u160"), world.find("u5000"), "not by way of u1160 either");
+    decide(&mut world, "u160", "u5000", None);
+    step(&mut world, &resolver);
+    assert_eq!(world.find("u160"), world.find("u5000"));
+    // No model had found anything of these two, so nothing is left of the decision.
+    decide(&mut world, "u1", "u2", Some(Decision::Never));
+    step(&mut world, &resolver);
+    decide(&mut world, "u1", "u2", None);
+    step(&mut world, &resolver);
+    world.send(identify("u2", somebody(1)));
+    step(&mut world, &resolver);
+    assert_eq!(world.find("u1"), world.find("u2"));
+    oracle::check(&world);
+}
