@@ -183,6 +183,32 @@ fn find_among(store: &mut dyn Reader, access: &Access, tried: &[(String, String)
     Ok(None)
 }
 
+/// The node of an identifier in its normal form.
+pub fn node(store: &mut dyn Reader, access: &Access, kind: &str, value: &str) -> Result<Option<NodeId>, Error> {
+    let key = vec![workspace(access), PERSON, Value::Text(kind.to_owned()), Value::Text(value.to_owned())];
+    let row = store.get(&schema::IDENTIFIER, &[key])?.pop().flatten();
+    Ok(row.map(|row| row[4].as_int()).transpose()?.map(NodeId))
+}
+
+/// A node by its name, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// `kind:value`.
+    pub identifier: String,
+    /// The profile that it belongs to.
+    pub profile: ProfileId,
+}
+
+/// The names of nodes, in their order; `None` of those that are gone.
+pub fn named(store: &mut dyn Reader, access: &Access, nodes: &[NodeId]) -> Result<Vec<Option<Named>>, Error> {
+    let keys: Vec<Row> = nodes.iter().map(|node| Node::key(access.workspace, *node)).collect();
+    let named = |row: Row| {
+        let identifier = format!("{}:{}", row[3].as_text()?, row[4].as_text()?);
+        Ok(Named { identifier, profile: ProfileId(NodeId(row[5].as_int()?)) })
+    };
+    store.get(&schema::NODE, &keys)?.into_iter().map(|row| row.map(named).transpose()).collect()
+}
+
 /// The kinds of identifier that the workspace has.
 pub fn kinds(store: &mut dyn Reader, access: &Access) -> Result<Vec<String>, Error> {
     let mut kinds: Vec<String> = vec![];

@@ -7,19 +7,17 @@ use axum::{
     extract::{Path, Query, State},
 };
 use onefold_link::{Model, Waterfall};
-use onefold_model::{
-    NodeId,
-    access::Access,
-    command::{Command, IdentifierRef},
-    identity::Decision,
+use onefold_model::{NodeId, access::Access, command::Command, identity::Decision};
+use onefold_pipeline::{
+    links::{self, Finding, Link},
+    views::{self, Named},
 };
-use onefold_pipeline::links::{self, Finding, Link};
 use onefold_resolve::models::{ModelView, Records, Would};
-use onefold_state::{Reader, Row, Value, schema};
+use onefold_state::Reader;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::profiles::identifier;
+use super::profiles::node;
 use crate::{ApiError, App, caller::Caller};
 
 /// Links that are counted at a time.
@@ -125,12 +123,11 @@ impl Activated {
         let mut after = None;
         loop {
             let page = links::page(reader, access, after, COUNTED_AT_ONCE)?;
-            let keys: Vec<Row> = page.iter().flat_map(|link| [key(access, link.a), key(access, link.b)]).collect();
-            let rows = reader.get(&schema::NODE, &keys)?;
-            for (link, ends) in page.iter().zip(rows.chunks(2)) {
-                let profiles = ends.iter().map(|row| row.as_ref().map(|row| row[5].clone()));
-                let profiles: Vec<Option<Value>> = profiles.collect();
-                match (link.finding, profiles[0] == profiles[1]) {
+            let nodes: Vec<NodeId> = page.iter().flat_map(|link| [link.a, link.b]).collect();
+            let named = views::named(reader, access, &nodes)?;
+            for (link, ends) in page.iter().zip(named.chunks(2)) {
+                let profile = |end: &Option<Named>| end.as_ref().map(|named| named.profile);
+                match (link.finding, profile(&ends[0]) == profile(&ends[1])) {
                     (Finding::Joined, true) => counted.joined += 1,
                     (Finding::Joined, false) => counted.refused += 1,
                     (Finding::Doubt, false) if link.decided.is_none() => counted.doubtful += 1,
@@ -143,11 +140,6 @@ impl Activated {
             }
         }
     }
-}
-
-/// The key of a node's row.
-fn key(access: &Access, node: NodeId) -> Row {
-    [i64::from(access.workspace.0), 0, node.0].map(Value::Int).to_vec()
 }
 
 /// Make a model active, or none; answered when what it finds is carried out.
@@ -209,15 +201,10 @@ fn bits(millibits: i64) -> f64 {
 }
 
 fn view(reader: &mut dyn Reader, access: &Access, link: Link) -> Result<Option<LinkView>, ApiError> {
-    let rows = reader.get(&schema::NODE, &[key(access, link.a), key(access, link.b)])?;
-    let [Some(a), Some(b)] = rows.as_slice() else { return Ok(None) };
-    let side = |row: &Row| -> Result<Side, ApiError> {
-        Ok(Side {
-            identifier: format!("{}:{}", row[3].as_text()?, row[4].as_text()?),
-            profile: onefold_model::ProfileId(NodeId(row[5].as_int()?)).to_string(),
-        })
-    };
-    let (a, b) = (side(a)?, side(b)?);
+    let mut named = views::named(reader, access, &[link.a, link.b])?.into_iter().flatten();
+    let (Some(a), Some(b)) = (named.next(), named.next()) else { return Ok(None) };
+    let side = |named: Named| Side { identifier: named.identifier, profile: named.profile.to_string() };
+    let (a, b) = (side(a), side(b));
     Ok(Some(LinkView {
         one_profile: a.profile == b.profile,
         a,
@@ -325,19 +312,6 @@ impl From<Waterfall> for Explained {
         };
         Explained { bits: why.score, probability, parts: why.steps.into_iter().map(part).collect(), rules: why.rules }
     }
-}
-
-fn node(reader: &mut dyn Reader, access: &Access, text: &str) -> Result<(IdentifierRef, NodeId), ApiError> {
-    let found = identifier(reader, access, text)?;
-    let row = [
-        Value::Int(access.workspace.0.into()),
-        Value::Int(0),
-        Value::Text(found.kind.clone()),
-        Value::Text(found.value.clone()),
-    ];
-    let row = reader.get(&schema::IDENTIFIER, &[row.to_vec()])?.pop().flatten();
-    let row = row.ok_or_else(|| ApiError::not_found("identifier", text, "give it as `kind:value`"))?;
-    Ok((found, NodeId(row[4].as_int()?)))
 }
 
 /// Why two records have their weight under the active model.

@@ -16,7 +16,7 @@ use onefold_pipeline::{
     evidence::{self, Evidence, ThenView},
     views::{self, IdentifierView, Member, ProfileView, TimelineEvent},
 };
-use onefold_state::{Reader, Value, schema};
+use onefold_state::Reader;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -113,7 +113,7 @@ pub struct Resolved {
 }
 
 /// An identifier that there is, as `kind:value` or as a value alone.
-pub(crate) fn identifier(reader: &mut dyn Reader, access: &Access, text: &str) -> Result<IdentifierRef, ApiError> {
+fn identifier(reader: &mut dyn Reader, access: &Access, text: &str) -> Result<IdentifierRef, ApiError> {
     let mut tried: Vec<(String, String)> =
         text.split_once(':').map(|(k, v)| (k.to_owned(), v.to_owned())).into_iter().collect();
     for kind in views::kinds(reader, access)? {
@@ -126,6 +126,14 @@ pub(crate) fn identifier(reader: &mut dyn Reader, access: &Access, text: &str) -
         }
     }
     Err(ApiError::not_found("identifier", text, "give it as `kind:value`, as `onefold profile show` lists it"))
+}
+
+/// An identifier that there is, and its node.
+pub(crate) fn node(reader: &mut dyn Reader, access: &Access, text: &str) -> Result<(IdentifierRef, NodeId), ApiError> {
+    let found = identifier(reader, access, text)?;
+    let node = views::node(reader, access, &found.kind, &found.value)?;
+    let node = node.ok_or_else(|| ApiError::not_found("identifier", text, "it has gone meanwhile; ask again"))?;
+    Ok((found, node))
 }
 
 /// Say that two identifiers are one person.
@@ -198,13 +206,7 @@ pub async fn then(
     app.read(move |app, reader| {
         let node = match text.parse::<ProfileId>() {
             Ok(id) => id.0,
-            Err(_) => {
-                let found = identifier(reader, &access, &text)?;
-                let workspace = Value::Int(access.workspace.0.into());
-                let key = vec![workspace, Value::Int(0), Value::Text(found.kind), Value::Text(found.value)];
-                let row = reader.get(&schema::IDENTIFIER, &[key])?.pop().flatten();
-                NodeId(row.map_or(Ok(0), |row| row[4].as_int())?)
-            }
+            Err(_) => node(reader, &access, &text)?.1,
         };
         evidence::then(reader, &*app.log, &access, node, at)?.map(Json).ok_or_else(|| {
             let cure = "ask for a later time; `onefold profile show` says when each identifier was first seen";
