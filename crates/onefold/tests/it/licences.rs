@@ -67,7 +67,7 @@ fn licences_are_ones_the_project_may_use() {
     assert!(allowed("MIT OR GPL-3.0") && allowed("(MIT OR GPL-3.0) AND Apache-2.0") && allowed("MIT/Apache-2.0"));
     assert!(!allowed("GPL-3.0") && !allowed("MIT AND GPL-3.0") && !allowed(""));
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["metadata", "--format-version", "1", "--locked"])
         .current_dir(root())
         .output()
         .unwrap();
