@@ -6,6 +6,7 @@
 //! it is asked.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
@@ -86,7 +87,7 @@ impl Person for feed::Person {
     fn nodes(&self) -> &[NodeId] {
         feed::Person::nodes(self)
     }
-    fn trait_value(&self, name: &str) -> Option<&Value> {
+    fn trait_value(&self, name: &str) -> Option<Cow<'_, Value>> {
         feed::Person::trait_value(self, name)
     }
     fn reachable(&self, purpose: &str, channel: Option<&str>) -> bool {

@@ -3,7 +3,10 @@
 //! A node gets the next number when it is first seen and keeps it. A profile has the number of the node it is named
 //! after. So a merge or an unmerge changes where its nodes point, and no event.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use onefold_model::{NodeId, ProfileId, Value};
 use rustc_hash::FxHashMap;
@@ -21,7 +24,7 @@ pub trait Person {
     /// Its nodes.
     fn nodes(&self) -> &[NodeId];
     /// A trait's value.
-    fn trait_value(&self, name: &str) -> Option<&Value>;
+    fn trait_value(&self, name: &str) -> Option<Cow<'_, Value>>;
     /// Whether it may be reached for a purpose, by a channel where one is named.
     fn reachable(&self, purpose: &str, channel: Option<&str>) -> bool;
 }
@@ -142,7 +145,7 @@ impl People {
     ) {
         let capacity = self.ids.len();
         for (name, kept) in self.traits.iter_mut().filter(|(name, _)| traits(name)) {
-            kept.set(number, capacity, person.trait_value(name));
+            kept.set(number, capacity, person.trait_value(name).as_deref());
         }
         for (one, allowed) in self.allowed.iter_mut().filter(|(one, _)| uses(one)) {
             allowed.grow(capacity);

@@ -2,7 +2,7 @@
 //!
 //! The tables lag by seconds. They say up to which offset they hold everything, and the log and the state have the rest.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use arrow_array::{
     Array as _, Decimal128Array, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,
@@ -251,8 +251,8 @@ impl Person for Known<'_> {
     fn nodes(&self) -> &[NodeId] {
         &[]
     }
-    fn trait_value(&self, name: &str) -> Option<&Value> {
-        self.traits.iter().find(|(known, _)| *known == name)?.1.as_ref()
+    fn trait_value(&self, name: &str) -> Option<Cow<'_, Value>> {
+        self.traits.iter().find(|(known, _)| *known == name)?.1.as_ref().map(Cow::Borrowed)
     }
     fn reachable(&self, purpose: &str, channel: Option<&str>) -> bool {
         self.allowed.iter().any(|(known, by)| known == purpose && by.as_deref() == channel)

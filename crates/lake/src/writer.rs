@@ -107,6 +107,47 @@ impl Writer {
         Ok(Step::UpToDate(as_of))
     }
 
+    /// Writes anew what follows from the log: a rebuild has read it by other preparations. Readers see the old tables until all
+    /// of it is there.
+    pub fn rewrite(&self, access: &Access, definitions: &Workspace) -> Result<(), Error> {
+        let workspace = access.workspace;
+        let partition = workspace.partition(self.log.partitions());
+        let reader = &mut *self.store.reader()?;
+        let (next, at) = views::as_of(reader, partition)?;
+        let sources = views::sources(reader, access)?;
+        for table in [Table::Events, Table::SegmentMembers] {
+            let mut from = 0;
+            let mut part = || -> Result<Option<RecordBatch>, Error> {
+                if from >= next {
+                    return Ok(None);
+                }
+                let mut to = next.min(from + self.settings.offsets_max);
+                let rows = if table == Table::Events {
+                    let mut rows = EventRows::new(&sources);
+                    let (log, bytes_max) = (&*self.log, self.settings.bytes_max);
+                    to = feed::accepted(reader, log, access, definitions, from..to, bytes_max, &mut |node, event| {
+                        rows.push(node, event);
+                    })?;
+                    rows.finish()?
+                } else {
+                    memberships(&feed::memberships(reader, access, partition, from..to)?)?
+                };
+                from = to;
+                Ok(Some(rows))
+            };
+            let mut parts = std::iter::from_fn(|| part().transpose());
+            let write = Write { table, from: self.lake.offset(workspace, table)?, to: next, replace: true };
+            self.lake.write(workspace, write, &mut parts)?;
+        }
+        let receipt = self.lake.offset(workspace, Table::Deliveries)?;
+        let as_of = AsOf { offset: next, at, receipt };
+        for table in [Table::Profiles, Table::Identifiers] {
+            let write = Write { table, from: self.lake.offset(workspace, table)?, to: next, replace: true };
+            self.write_all(access, definitions, as_of, write)?;
+        }
+        self.lake.publish(workspace, as_of)
+    }
+
     /// Writes what was delivered; the sequence of the last receipt in the table, and whether there are more.
     fn deliveries(&self, reader: &mut dyn Reader, access: &Access) -> Result<(u64, bool), Error> {
         let from = self.lake.offset(access.workspace, Table::Deliveries)?;

@@ -6,11 +6,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    NodeId, ProfileId, Timestamp, WorkspaceId,
+    NodeId, ProfileId, Timestamp, Value, WorkspaceId,
     consent::{State, Unstated},
+    event::record::SourceId,
     identity::{Decision, Rules, StatementRef, links::Found},
     object::ObjectType,
-    profile::computed::ComputedTrait,
+    profile::{Survivorship, computed::ComputedTrait},
     segment::Definition,
 };
 
@@ -75,6 +76,8 @@ pub struct Page {
 pub enum PageWork {
     /// Every live segment is decided.
     Evaluate,
+    /// Which values of traits count is found anew, and every live segment decided.
+    Traits,
     /// What the destination should have is put in its outbox.
     Sync {
         /// Which destination.
@@ -92,6 +95,29 @@ pub enum Command {
     ConsentDefault(Unstated),
     /// The workspace's time zone (IANA name), for calendar days.
     TimeZone(String),
+    /// Which of several values of a trait counts, from now on.
+    Survivorship(Survivorship),
+    /// What is done to a source's events before they are used, from now on.
+    Prepare {
+        /// Which source.
+        source: SourceId,
+        /// The steps, as the crate `onefold-prepare` reads them; absent: none any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        preparation: Option<serde_json::Value>,
+        /// Whether it is to be done to all that came before as well, once derived state is rebuilt.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        replay: bool,
+    },
+    /// A steward's value of a person's trait, which goes before all others until it is withdrawn at the same identifier.
+    Override {
+        /// Whose.
+        subject: IdentifierRef,
+        /// Of which trait.
+        name: String,
+        /// Which, `Null`: the trait is gone; absent: the one given before is withdrawn.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<Value>,
+    },
     /// A segment's definition from now on.
     SegmentSet(Definition),
     /// A segment ends; all members leave.

@@ -175,6 +175,32 @@ pub enum Source {
     },
     /// Revoke a source's write key and print a new one.
     Key { name: String },
+    /// How good its newest events are: completeness, validity, uniqueness, volume, drift, and what to look at.
+    Quality {
+        name: String,
+        /// On so many events.
+        #[arg(long, default_value_t = 10_000)]
+        events: usize,
+    },
+    /// What is done to its events before they are used, and what each step has changed; or set, try or end that.
+    Prepare {
+        name: String,
+        /// Set this: a JSON file with steps (`-`: standard input).
+        #[arg(long, value_name = "FILE", group = "how")]
+        set: Option<PathBuf>,
+        /// With --set: do it to all that came before as well, once `onefold rebuild` has run.
+        #[arg(long, requires = "set")]
+        replay: bool,
+        /// Try this file on the newest events, and change nothing; without a file what is set.
+        #[arg(long, value_name = "FILE", group = "how", num_args = 0..=1)]
+        r#try: Option<Option<PathBuf>>,
+        /// With --try: on so many events.
+        #[arg(long, default_value_t = 1000, requires = "try")]
+        events: usize,
+        /// Do nothing to its events any more.
+        #[arg(long, group = "how")]
+        remove: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -233,6 +259,29 @@ pub enum Profile {
         identifier: String,
         /// An instant: 2026-03-01T00:00:00Z.
         at: String,
+    },
+    /// Give a trait a value that goes before what any source says, until it is taken back.
+    Override {
+        identifier: String,
+        /// The trait's name.
+        name: String,
+        /// The value as JSON, or as plain text; null: the trait is gone.
+        #[arg(required_unless_present = "withdraw")]
+        value: Option<String>,
+        /// Take the value back that was given so.
+        #[arg(long, conflicts_with = "value")]
+        withdraw: bool,
+    },
+    /// Traits of which a profile's records say different things.
+    Conflicts {
+        /// Of this trait alone.
+        #[arg(long = "trait", value_name = "TRAIT")]
+        of: Option<String>,
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        /// Go on after this profile, as `next` of the last answer says.
+        #[arg(long)]
+        after: Option<String>,
     },
     /// Withdraw evidence: the profile is then what the rest gives.
     Withdraw {
@@ -362,6 +411,8 @@ pub enum Object {
     Set { file: PathBuf },
     /// The object types, or the objects of one.
     List { kind: Option<String> },
+    /// An object with its traits; of an account or a household with its members and their roles.
+    Show { kind: String, id: String },
 }
 
 #[derive(Debug, Subcommand)]

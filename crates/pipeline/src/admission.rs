@@ -6,13 +6,19 @@
 
 use jiff::tz::TimeZone;
 use onefold_model::{
+    Value,
     command::{Command, IdentifierRef, Subscription},
-    profile::computed::ComputedTrait,
+    profile::{
+        computed::ComputedTrait,
+        traits::{NAME_BYTES_MAX, VALUE_BYTES_MAX},
+    },
     segment::{
         Condition, Definition, Lookup, Problem,
         check::{NAME_MAX, problems, problems_of_computed},
     },
 };
+
+use onefold_prepare::Preparation;
 
 use crate::definitions::{Versioned, Workspace, in_force, time_zone};
 
@@ -32,6 +38,9 @@ pub fn problems_of(workspace: &Workspace, command: &Command) -> Vec<String> {
         }
         Command::ComputedRemove(name) => change_problems(workspace, Change::NoComputed(name)),
         Command::IdentityRules(rules) => rules.problems(),
+        Command::Survivorship(rules) => rules.problems(),
+        Command::Prepare { preparation: Some(preparation), .. } => preparation_problems(preparation),
+        Command::Override { name, value, .. } => override_problems(name, value.as_ref()),
         Command::TimeZone(name) => time_zone(name).err().map(|error| error.to_string()).into_iter().collect(),
         Command::ObjectTypeSet(object_type) => object_type.problems(),
         Command::Subscribe(Subscription { destination, .. }) => name_problems(&[destination]),
@@ -46,6 +55,25 @@ pub fn problems_of(workspace: &Workspace, command: &Command) -> Vec<String> {
         }
         _ => vec![],
     }
+}
+
+/// What is wrong with a preparation, in sentences.
+fn preparation_problems(preparation: &serde_json::Value) -> Vec<String> {
+    match serde_json::from_value::<Preparation>(preparation.clone()) {
+        Ok(preparation) => preparation.compile().err().unwrap_or_default(),
+        Err(error) => vec![error.to_string()],
+    }
+}
+
+fn override_problems(name: &str, value: Option<&Value>) -> Vec<String> {
+    let mut found = vec![];
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        found.push(format!("a trait's name has 1 to {NAME_BYTES_MAX} bytes"));
+    }
+    if value.is_some_and(|value| value.to_json().len() > VALUE_BYTES_MAX) {
+        found.push(format!("a trait's value has at most {VALUE_BYTES_MAX} bytes"));
+    }
+    found
 }
 
 fn same(a: &IdentifierRef, b: &IdentifierRef) -> bool {

@@ -16,14 +16,18 @@ use onefold_model::{
     consent::Unstated,
     identity::Rules,
     object::ObjectType,
-    profile::computed::{Computed, ComputedTrait},
-    segment::{CompileError, Condition, Definition, Horizon, Lookup, Matcher, Metric, MetricId, Program},
+    profile::{
+        Survivorship,
+        computed::{Computed, ComputedTrait},
+        survivorship::MOST_RECENT,
+    },
+    segment::{CompileError, Condition, Definition, Horizon, Keeps, Lookup, Matcher, Metric, MetricId, Path, Program},
 };
 use onefold_state::{Reader, Row, Scan, Value, schema};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use crate::{Error, effects::Effects, profile::Joined};
+use crate::{Error, effects::Effects, preparations::Preparations, profile::Joined};
 
 /// A definition's place in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +79,10 @@ pub struct Workspace {
     pub unstated: Unstated,
     /// The model of record linkage that proposes who is one person, where there is one.
     pub link_model: Option<u32>,
+    /// Which of several values of a trait counts.
+    pub survivorship: Arc<Survivorship>,
+    /// What is done to each source's events first.
+    pub preparations: Arc<Preparations>,
     /// For calendar days.
     pub time_zone: TimeZone,
     /// By name.
@@ -152,6 +160,8 @@ impl Workspace {
             rules_since: 0,
             unstated: Unstated::default(),
             link_model: None,
+            survivorship: Arc::default(),
+            preparations: Arc::default(),
             time_zone: TimeZone::UTC,
             segments: BTreeMap::new(),
             computed: BTreeMap::new(),
@@ -188,6 +198,7 @@ impl Workspace {
         for row in store.scan(&Scan::prefix(&schema::DEFINITION, own, usize::MAX))? {
             workspace.take(store, &row)?;
         }
+        workspace.preparations = Arc::new(Preparations::load(store, id)?);
         workspace.recompile(None);
         Ok(workspace)
     }
@@ -231,6 +242,7 @@ impl Workspace {
                 "consent_default" => self.unstated = parse(text)?,
                 "time_zone" => self.time_zone = time_zone(&parse::<String>(text)?)?,
                 "link_model" => self.link_model = parse(text)?,
+                "survivorship" => self.survivorship = parse(text)?,
                 _ => {}
             },
             _ => {}
@@ -431,6 +443,26 @@ impl Workspace {
         live.or_else(building).or_else(|| self.removed.get(&number).map(|name| name.as_str().into()))
     }
 
+    /// Places in events (`traits.city`, `properties.price`) that something reads: segments, computed traits, survivorship rules,
+    /// and what identities and names are made of.
+    pub fn asked(&self) -> BTreeSet<String> {
+        let of_path = |path: &Path| match path.0.strip_prefix('$') {
+            Some(own) => own.to_owned(),
+            None => format!("properties.{}", path.0),
+        };
+        let own = ["email", "phone"].map(|name| format!("traits.{name}"));
+        let traits = self.readers.of_trait.keys().chain(self.survivorship.traits.keys());
+        let mut asked: BTreeSet<String> = traits.map(|name| format!("traits.{name}")).chain(own).collect();
+        for kept in self.metrics.values() {
+            asked.extend(kept.metric.event.filter.iter().map(|test| of_path(&test.property)));
+            match &kept.metric.keeps {
+                Keeps::Time => {}
+                Keeps::Amount(path) | Keeps::Value(path) => drop(asked.insert(of_path(path))),
+            }
+        }
+        asked
+    }
+
     /// The row of a definition as it stands now, and the row of its version.
     pub fn definition_rows<D: serde::Serialize, P>(
         &self,
@@ -491,7 +523,8 @@ impl Readers {
             self.of_consent.push(number);
         }
         // An answer that holds for ever from the earliest time on holds whenever it is asked for.
-        let nobody = Joined { nodes: SmallVec::new(), unstated: Unstated::default(), at: Timestamp::EARLIEST };
+        let (unstated, survivorship) = (Unstated::default(), &MOST_RECENT);
+        let nobody = Joined { nodes: SmallVec::new(), unstated, survivorship, at: Timestamp::EARLIEST };
         let answer = program.evaluate(&nobody, Timestamp::EARLIEST);
         if answer.holds || answer.until != Timestamp::MAX || !inputs.purposes.is_empty() {
             self.of_nobody.push(number);

@@ -1,6 +1,6 @@
 //! Live segments: deciding who is in, at each event and each due time.
 
-use onefold_model::{ProfileId, Timestamp, WorkspaceId};
+use onefold_model::{ProfileId, Timestamp, WorkspaceId, profile::survivorship::MOST_RECENT};
 use onefold_state::Txn;
 use smallvec::SmallVec;
 
@@ -16,8 +16,13 @@ use crate::{
 impl Partition {
     /// The profile's facts as of `at`.
     pub(crate) fn joined(&self, profile: &Profile, at: Timestamp) -> Joined<'_> {
-        let unstated = self.workspaces.get(&profile.workspace).map(|w| w.unstated).unwrap_or_default();
-        Joined { nodes: profile.nodes.iter().filter_map(|n| self.node(n)).collect(), unstated, at }
+        let definitions = self.workspaces.get(&profile.workspace);
+        Joined {
+            nodes: profile.nodes.iter().filter_map(|n| self.node(n)).collect(),
+            unstated: definitions.map(|w| w.unstated).unwrap_or_default(),
+            survivorship: definitions.map_or(&MOST_RECENT, |w| &w.survivorship),
+            at,
+        }
     }
 
     /// Decides the segments that what changed may have changed.
@@ -67,7 +72,10 @@ impl Partition {
             return;
         };
         let facts = self.joined(profile, at);
-        let mut due = if all { self.expiry(definitions, profile) } else { profile.due };
+        let mut due = match all {
+            true => self.expiry(definitions, profile).min(self.first_expiry(definitions, profile)),
+            false => profile.due,
+        };
         let mut moves: SmallVec<[(u32, bool); 8]> = SmallVec::new();
         for number in numbers {
             let Some(live) = definitions.readers.live.get(number) else { continue };
@@ -106,6 +114,27 @@ impl Partition {
         profile.last_seen.plus(longest)
     }
 
+    /// When the first of a profile's values goes by its source's terms.
+    fn first_expiry(&self, definitions: &Workspace, profile: &Profile) -> Timestamp {
+        let nodes = profile.nodes.iter().filter_map(|n| self.nodes.peek(n));
+        let first = nodes.map(|node| definitions.survivorship.first_expiry(&node.partial.traits)).min();
+        first.unwrap_or(Timestamp::MAX)
+    }
+
+    /// Drops the values of a profile that have expired by `now`.
+    fn expire_values(&mut self, workspace: WorkspaceId, id: ProfileId, now: Timestamp) {
+        let Partition { nodes, profiles, workspaces, effects, .. } = self;
+        let (Some(definitions), Some(profile)) = (workspaces.get(&workspace), profiles.peek(&id)) else { return };
+        for id in &profile.nodes {
+            let due = nodes.peek(id).is_some_and(|n| definitions.survivorship.first_expiry(&n.partial.traits) <= now);
+            let Some(node) = nodes.get_mut(id).filter(|_| due) else { continue };
+            let gone = node.partial.traits.forget(|observed| definitions.survivorship.expires(observed) <= now);
+            effects.tally(workspace, "traits.expired", gone.len() as i64);
+            effects.nodes.insert(*id);
+            effects.people.insert((workspace, profile.id));
+        }
+    }
+
     /// A profile is due: it has been silent too long, or its segments are decided again, as of `due`.
     pub(crate) fn wake(
         &mut self,
@@ -121,6 +150,7 @@ impl Partition {
         if self.expiry(&self.workspaces[&workspace], profile) <= due {
             return self.expire(txn, id, due, offset);
         }
+        self.expire_values(workspace, id, due);
         let changed = Changed { all: true, ..Changed::default() };
         self.decide(workspace, id, &changed, due, offset);
         Ok(())

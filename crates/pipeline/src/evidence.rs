@@ -25,6 +25,7 @@ use crate::{
     Error,
     fold::observed,
     identity::{is_withdrawn, named, region, rules_history, statement_of},
+    preparations::{Preparations, prepared},
     prepare::Event,
     profile::{Node, PERSON, Profile},
     views::{self, IdentifierView, TraitView},
@@ -227,6 +228,7 @@ pub fn then(
     let complete = offsets.len() <= EVENTS_MAX;
     let history = rules_history(store, access.workspace)?;
     let rules = &history.last().unwrap_or(&history[0]).1;
+    let preparations = Preparations::load(store, access.workspace)?;
     let (mut traits, mut events, mut missing) = (Traits::default(), 0, false);
     let partition = access.workspace.partition(log.partitions());
     let mut block: Option<onefold_log::Block> = None;
@@ -246,7 +248,8 @@ pub fn then(
         if record.received_at > at {
             continue;
         }
-        let Ok(event) = Event::read(offset, record, rules) else { continue };
+        let outcome = preparations.apply(offset, &record);
+        let Ok(event) = Event::read(offset, prepared(record, &outcome), rules) else { continue };
         events += 1;
         let kept = |name: &str, raw: &str| name.len() <= NAME_BYTES_MAX && raw.len() <= VALUE_BYTES_MAX;
         for (name, raw) in event.person.iter().filter(|(name, raw)| kept(name, raw.get())) {
@@ -254,13 +257,11 @@ pub fn then(
         }
     }
     let sources = views::sources(store, access)?;
-    let shown =
-        traits.iter().filter_map(|(name, said)| Some((name.to_owned(), TraitView::of(said.first()?, &sources))));
     Ok(Some(ThenView {
         at: at.to_string(),
         id: ProfileId(own[0].id).to_string(),
         identifiers: views::identifiers(&own),
-        traits: shown.collect(),
+        traits: views::newest(&traits, &sources),
         others: others.into_iter().filter(concerns).map(|group| views::identifiers(&group)).collect(),
         events,
         complete: complete && !missing,

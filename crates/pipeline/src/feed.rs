@@ -5,12 +5,15 @@
 //! micro-batch: those that came, went, gained or lost nodes, or whose traits or consent changed; not those that only had
 //! events.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{borrow::Cow, collections::BTreeSet, ops::Range, sync::Arc};
 
 use onefold_log::{EventLog, Kind};
 use onefold_model::{
-    NodeId, ProfileId, Timestamp, Value as TraitValue, WorkspaceId, access::Access, event::EventRecord,
-    profile::Traits, segment::Facts as _,
+    NodeId, ProfileId, Timestamp, Value as TraitValue, WorkspaceId,
+    access::Access,
+    event::EventRecord,
+    profile::{Survivorship, Traits},
+    segment::Facts as _,
 };
 use onefold_state::{Reader, Row, Scan, Table, Txn, Value, schema};
 use smallvec::SmallVec;
@@ -18,6 +21,7 @@ use smallvec::SmallVec;
 use crate::{
     Error, changes,
     definitions::Workspace,
+    preparations::prepared,
     profile::{Joined, Node, PERSON, Profile},
     verdict::{self, Verdict},
 };
@@ -191,7 +195,8 @@ pub fn accepted(
             if event.workspace != access.workspace {
                 continue;
             }
-            if let Ok(event) = Event::read(record.offset, event, &definitions.rules) {
+            let outcome = definitions.preparations.apply(record.offset, &event);
+            if let Ok(event) = Event::read(record.offset, prepared(event, &outcome), &definitions.rules) {
                 on(*node, &event);
             }
         }
@@ -206,6 +211,7 @@ pub struct Person {
     ids: Vec<NodeId>,
     nodes: Vec<Node>,
     unstated: onefold_model::consent::Unstated,
+    survivorship: Arc<Survivorship>,
     at: Timestamp,
 }
 
@@ -221,25 +227,26 @@ impl Person {
     }
 
     fn joined(&self) -> Joined<'_> {
-        Joined { nodes: self.nodes.iter().collect::<SmallVec<_>>(), unstated: self.unstated, at: self.at }
+        let nodes = self.nodes.iter().collect::<SmallVec<_>>();
+        Joined { nodes, unstated: self.unstated, survivorship: &self.survivorship, at: self.at }
     }
 
     /// The value of a trait that counts.
-    pub fn trait_value(&self, name: &str) -> Option<&TraitValue> {
+    pub fn trait_value(&self, name: &str) -> Option<Cow<'_, TraitValue>> {
+        let joined = self.joined();
+        let allows = |purpose: &str| joined.reachable(purpose, None);
         let values = self.nodes.iter().map(|node| &node.partial.traits);
-        let observed = onefold_model::profile::traits::joined(values, name);
-        observed.map(|observed| &observed.value).filter(|value| **value != TraitValue::Null)
+        let survivor = self.survivorship.survivor(values, name, self.at, &allows);
+        survivor.map(|survivor| survivor.value).filter(|value| **value != TraitValue::Null)
     }
 
     /// Its traits that have a value, as a JSON object.
     pub fn traits_json(&self) -> String {
         let mut json = String::from("{");
-        for (name, observed) in self.joined().traits() {
-            if observed.value != TraitValue::Null {
-                let comma = if json.len() > 1 { "," } else { "" };
-                let name = serde_json::Value::from(name);
-                json.push_str(&format!("{comma}{name}:{}", observed.value.to_json()));
-            }
+        for (name, survivor) in self.joined().traits() {
+            let comma = if json.len() > 1 { "," } else { "" };
+            let name = serde_json::Value::from(name);
+            json.push_str(&format!("{comma}{name}:{}", survivor.value.to_json()));
         }
         json.push('}');
         json
@@ -326,7 +333,8 @@ fn person(
     let keys: Vec<Row> = profile.nodes.iter().map(|id| Node::key(access.workspace, *id)).collect();
     let rows = store.get(&schema::NODE, &keys)?;
     let nodes = rows.iter().flatten().map(|row| Node::from_row(row, store)).collect::<Result<_, Error>>()?;
-    Ok(Person { id: profile.id, ids: profile.nodes.to_vec(), nodes, unstated: definitions.unstated, at })
+    let (unstated, survivorship) = (definitions.unstated, definitions.survivorship.clone());
+    Ok(Person { id: profile.id, ids: profile.nodes.to_vec(), nodes, unstated, survivorship, at })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use onefold_model::{
     profile::traits::{NAME_BYTES_MAX, Noted, Observed, VALUE_BYTES_MAX},
     segment::MetricId,
 };
+use onefold_prepare::Outcome;
 use onefold_state::{Txn, Value, schema};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -43,6 +44,9 @@ impl Partition {
         if !self.dedupe.insert(txn, event.key, event.may_be_known, self.now, event.record.for_ever)? {
             self.effects.tally(workspace, "events.duplicate", 1);
             return Ok(Verdict::Duplicate);
+        }
+        if let Some(outcome) = event.outcome {
+            self.count_steps(workspace, event.record.source, outcome);
         }
         if event.kind == Kind::Object {
             return self.apply_object(txn, event);
@@ -87,6 +91,16 @@ impl Partition {
         Ok(Verdict::Accepted(nodes[0]))
     }
 
+    /// Counts what each step of a preparation changed, by source and the step's place.
+    fn count_steps(&mut self, workspace: WorkspaceId, source: u32, outcome: &Outcome) {
+        for (place, values) in &outcome.changed {
+            self.effects.tally(workspace, format!("prepared.{source}.{place}"), (*values).into());
+        }
+        if !outcome.violations.is_empty() {
+            self.effects.tally(workspace, format!("violations.{source}"), 1);
+        }
+    }
+
     /// A profile that an event named and that got none has its segments and its end decided as well.
     fn begin_expiry(&mut self, workspace: WorkspaceId, node: NodeId, offset: u64) {
         let Some(profile) = self.nodes.peek(&node).map(|node| node.profile) else { return };
@@ -105,6 +119,9 @@ impl Partition {
         let mut grown = 0;
         node.events += 1;
         node.last_seen = node.last_seen.max(event.record.received_at);
+        let survivorship = &workspace.survivorship;
+        // Values that go by time move the profile's due time.
+        changed.all |= !event.person.is_empty() && survivorship.has_expiry(event.record.source);
         for (name, raw) in &event.person {
             if name.len() > NAME_BYTES_MAX || raw.get().len() > VALUE_BYTES_MAX {
                 effects.tally(event.record.workspace, "traits.too_long", 1);
@@ -112,6 +129,11 @@ impl Partition {
             }
             match node.partial.traits.observe(name, observed(event, raw)) {
                 Noted::Same => continue,
+                // What is not the newest value counts only under a rule that says so.
+                Noted::Behind | Noted::Newer if !survivorship.is_most_recent(name) => {
+                    changed.traits.push(name.clone().into_owned());
+                }
+                Noted::Behind => {}
                 Noted::Newer => changed.newer.push(name.clone().into_owned()),
                 Noted::Changed => changed.traits.push(name.clone().into_owned()),
                 Noted::InsteadOf(other) => changed.traits.extend([name.clone().into_owned(), other.into_string()]),
@@ -147,6 +169,8 @@ impl Partition {
                 grown += 128;
             }
         }
+        // A value may count by a purpose that the person now allows, or does not any more.
+        changed.all |= changed.consent && survivorship.asks_consent();
         if let Some(page) = node.partial.remember(event.offset) {
             let key = [i64::from(event.record.workspace.0), 0, id.0, page[0] as i64].map(Value::Int);
             let body = postcard::to_extend(&page, vec![1u8]).expect("a vector takes all that is written to it");

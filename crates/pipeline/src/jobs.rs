@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use onefold_log::{Block, Kind, Record};
 use onefold_model::{
-    NodeId, ProfileId, Timestamp, WorkspaceId,
+    NodeId, ProfileId, Timestamp, Value as TraitValue, WorkspaceId,
     command::{Command, CommandRecord, IdentifierRef, Page, PageWork},
     consent,
     event::EventRecord,
     identity::{Origin, Statement, StatementRef, normalise::normalise},
+    profile::{Observed, survivorship::STEWARD},
     segment::MetricId,
 };
 use onefold_state::{Row, Scan, Txn, Value, schema};
@@ -26,6 +27,7 @@ use crate::{
     definitions::{Version, definition_key, time_zone},
     fold::Changed,
     partition::Partition,
+    preparations::{self, prepared},
     prepare::Event,
     verdict::{self, Verdict},
 };
@@ -116,6 +118,20 @@ impl Partition {
                 self.recompile(workspace);
                 self.jobs.page(workspace, PageWork::Evaluate);
             }
+            Command::Survivorship(rules) => {
+                self.put_definition(workspace, "setting", "survivorship", &rules, offset, &caller);
+                self.definitions(workspace).survivorship = Arc::new(rules);
+                self.jobs.page(workspace, PageWork::Traits);
+            }
+            Command::Prepare { source, preparation, replay } => {
+                let preparation = preparation.and_then(|form| serde_json::from_value(form).ok());
+                let version = preparations::Version { preparation, from: offset, replay };
+                let known = Arc::make_mut(&mut self.definitions(workspace).preparations).set(source, offset, version);
+                self.put_definition(workspace, preparations::KIND, &source.to_string(), &known, offset, &caller);
+            }
+            Command::Override { subject, name, value } => {
+                self.override_trait(txn, workspace, &subject, &name, value, offset)?;
+            }
             Command::SegmentSet(definition) => {
                 let name = definition.name.clone();
                 let version = self.next_version(txn, workspace, "segment", &name, offset, at)?;
@@ -184,7 +200,8 @@ impl Partition {
                 let row = consent::Row { at, state, strength, purpose, channel, offset };
                 let Some(node) = self.node_of_ref(txn, workspace, &subject)? else { return Ok(()) };
                 if self.consent_by_operator(workspace, node, row, at) {
-                    let changed = Changed { consent: true, ..Changed::default() };
+                    let all = self.workspaces[&workspace].survivorship.asks_consent();
+                    let changed = Changed { consent: true, all, ..Changed::default() };
                     self.decide_node(workspace, node, &changed, offset);
                 }
             }
@@ -307,8 +324,11 @@ impl Partition {
         let Some(place) = at_work.filter(|place| self.jobs.pages[*place].after == page.after) else { return Ok(()) };
         let profiles = self.page(txn, workspace, page.after, page.limit)?;
         match &page.work {
-            PageWork::Evaluate => {
+            PageWork::Evaluate | PageWork::Traits => {
                 for profile in &profiles {
+                    if page.work == PageWork::Traits {
+                        self.effects.people.insert((workspace, *profile));
+                    }
                     self.drop_series(workspace, *profile);
                     self.decide_all(workspace, *profile, offset);
                 }
@@ -335,6 +355,34 @@ impl Partition {
                 }
             }
         }
+    }
+
+    /// Gives a trait a steward's value at an identifier, or takes back what was given there.
+    fn override_trait(
+        &mut self,
+        txn: &mut dyn Txn,
+        workspace: WorkspaceId,
+        subject: &IdentifierRef,
+        name: &str,
+        value: Option<TraitValue>,
+        offset: u64,
+    ) -> Result<(), Error> {
+        let Some(node) = self.node_of_ref(txn, workspace, subject)? else { return Ok(()) };
+        let Some(own) = self.nodes.get_mut(&node) else { return Ok(()) };
+        match value {
+            Some(value) => {
+                let (at, received_at, tie, source) = (self.now, self.now, offset, STEWARD);
+                own.partial.traits.observe(name, Observed { at, received_at, tie, source, offset, value });
+            }
+            None => {
+                own.partial.traits.withdraw_steward(name);
+            }
+        }
+        self.effects.nodes.insert(node);
+        self.effects.people.insert((workspace, own.profile));
+        let changed = Changed { traits: smallvec![name.to_owned()], ..Changed::default() };
+        self.decide_node(workspace, node, &changed, offset);
+        Ok(())
     }
 
     pub(crate) fn node_of_ref(
@@ -468,16 +516,23 @@ impl Partition {
         let end = blocks.last().map_or(job.before, Block::end).min(job.before);
         self.workspace(txn, job.workspace)?;
         let verdicts = verdict::between(txn, self.number, job.next, end)?;
-        let mut events = vec![];
+        let definitions = &self.workspaces[&job.workspace];
+        let mut accepted = vec![];
         for record in blocks.iter().flat_map(Block::records) {
             let inside = record.offset >= job.next && record.offset < end;
             if !inside || record.erased || record.kind != Kind::Event {
                 continue;
             }
             let Some(Verdict::Accepted(node)) = verdicts.get((record.offset - job.next) as usize) else { continue };
-            let rules = &self.workspaces[&job.workspace].rules;
             let read = EventRecord::decode(record.payload).ok().filter(|event| event.workspace == job.workspace);
-            if let Some(Ok(event)) = read.map(|event| Event::read(record.offset, event, rules)) {
+            if let Some(event) = read {
+                let outcome = definitions.preparations.apply(record.offset, &event);
+                accepted.push((record.offset, event, outcome, *node));
+            }
+        }
+        let mut events = vec![];
+        for (offset, event, outcome, node) in &accepted {
+            if let Ok(event) = Event::read(*offset, prepared(*event, outcome), &definitions.rules) {
                 events.push((event, *node));
             }
         }

@@ -1,9 +1,10 @@
-//! Things that are no person: accounts (from group calls) and objects of the workspace's own types.
+//! Things that are no person: objects of the workspace's own types, and accounts and households (whose members are in
+//! [`groups`](crate::groups)).
 //!
 //! An object has registers like a node; it takes no part in identity resolution.
 
 use onefold_model::{
-    EntityType, NodeId,
+    EntityType,
     identity::normalise::normalise,
     json::{self, Members},
     profile::{
@@ -30,27 +31,6 @@ pub const TYPES_MAX: usize = 1000;
 pub const TYPE_BYTES_MAX: usize = 100;
 
 impl Partition {
-    /// A group call: traits of an account, and the person's membership of it.
-    pub(crate) fn apply_group(&mut self, txn: &mut dyn Txn, event: &Event<'_>, node: NodeId) -> Result<(), Error> {
-        let Some(id) = event.fields.group_id.and_then(json::scalar) else { return Ok(()) };
-        let Some(id) = normalise("account", &id) else {
-            self.effects.tally(event.record.workspace, "objects.malformed", 1);
-            return Ok(());
-        };
-        self.fold_object(txn, event, EntityType::ACCOUNT, "account", &id)?;
-        let workspace = Value::Int(event.record.workspace.0.into());
-        let entity = Value::Int(EntityType::ACCOUNT.0.into());
-        let key: Row = vec![workspace, entity, Value::Text(id.into_owned()), Value::Int(node.0)];
-        let known = txn.get(&schema::OBJECT_MEMBER, std::slice::from_ref(&key))?.pop().flatten();
-        let known = known.map(|row| row[4].as_int()).transpose()?;
-        // The first that is said counts, in whatever order it comes.
-        if known.is_none_or(|since| event.record.timestamp.0 < since) {
-            let row = key.into_iter().chain([Value::Int(event.record.timestamp.0)]).collect();
-            txn.put(&schema::OBJECT_MEMBER, vec![row])?;
-        }
-        Ok(())
-    }
-
     /// An object call: traits of an object of one of the workspace's own types.
     pub(crate) fn apply_object(&mut self, txn: &mut dyn Txn, event: &Event<'_>) -> Result<Verdict, Error> {
         let kind = event.fields.object_type.and_then(json::scalar);
@@ -94,7 +74,7 @@ impl Partition {
         Ok(Some(EntityType(next)))
     }
 
-    fn fold_object(
+    pub(crate) fn fold_object(
         &mut self,
         txn: &mut dyn Txn,
         event: &Event<'_>,

@@ -43,7 +43,7 @@ fn person<'a>(profile: &Profile, facts: &Joined<'a>) -> Person<'a> {
         traits: facts
             .traits()
             .into_iter()
-            .filter_map(|(name, observed)| Some((name, RawValue::from_string(observed.value.to_json()).ok()?)))
+            .filter_map(|(name, survivor)| Some((name, RawValue::from_string(survivor.value.to_json()).ok()?)))
             .collect(),
     }
 }

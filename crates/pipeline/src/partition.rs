@@ -10,6 +10,7 @@ use onefold_model::{
     event::EventRecord,
     identity,
 };
+use onefold_prepare::Outcome;
 use onefold_state::{Reader, Scan, Txn, Value, schema};
 use rayon::prelude::*;
 use std::{collections::hash_map::Entry, sync::Arc};
@@ -27,6 +28,7 @@ use crate::{
     feed,
     identity::identifier_key,
     jobs::Jobs,
+    preparations::prepared,
     prepare::Event,
     profile::{Node, PERSON, Profile, write_chunks},
     registry::Registry,
@@ -207,11 +209,11 @@ impl Partition {
         }
     }
 
-    fn apply_run<'a>(
+    fn apply_run(
         &mut self,
         txn: &mut dyn Txn,
         ahead: Option<Box<dyn Reader + Send + '_>>,
-        records: &'a [Record<'a>],
+        records: &[Record<'_>],
     ) -> Result<(), Error> {
         let mut unread = Vec::with_capacity(records.len());
         for record in records {
@@ -222,9 +224,14 @@ impl Partition {
             unread.push(record);
         }
         let rules: Rules = self.workspaces.iter().map(|(id, workspace)| (*id, workspace.rules.clone())).collect();
-        let mut unread = unread.into_iter();
+        let prepare = |record: &Unread<'_>| match record {
+            Unread::Event(offset, event) => self.workspaces[&event.workspace].preparations.apply(*offset, event),
+            Unread::Other(_) => None,
+        };
+        let outcomes: Vec<Option<Outcome>> = unread.iter().map(prepare).collect();
+        let mut unread = unread.into_iter().zip(&outcomes);
         let remembered = self.dedupe.remembered();
-        let read = move |record: Unread<'a>| record.read(&rules, &remembered);
+        let read = move |(record, outcome)| Unread::read(record, outcome, &rules, &remembered);
         let at_once = self.settings.read_at_once;
         if records.len() <= at_once {
             return self.apply_items(txn, records, &unread.map(read).collect::<Vec<_>>());
@@ -277,6 +284,10 @@ impl Partition {
                 Item::Erased => Verdict::Erased,
                 Item::Tick(_) => Verdict::Tick,
                 Item::Event(event) => self.apply_event(txn, event)?,
+                Item::Blocked(event, why) => {
+                    self.refuse(record.offset, event, "tracking_plan", why);
+                    Verdict::Refused
+                }
                 Item::Misshapen(event, cause) => {
                     self.refuse(record.offset, event, "unreadable", cause);
                     Verdict::Unreadable
@@ -514,11 +525,17 @@ impl<'a> Unread<'a> {
         }
     }
 
-    fn read(self, rules: &Rules, remembered: &Remembered) -> Item<'a> {
+    fn read(self, outcome: &'a Option<Outcome>, rules: &Rules, remembered: &Remembered) -> Item<'a> {
         match self {
-            Unread::Event(offset, event) => match Event::read(offset, event, &rules[&event.workspace]) {
-                Ok(event) => Item::Event(Box::new(Event { may_be_known: remembered.may_hold(event.key), ..event })),
-                Err(cause) => Item::Misshapen(event, cause),
+            Unread::Event(_, event) if outcome.as_ref().is_some_and(|outcome| !outcome.blocked.is_empty()) => {
+                Item::Blocked(event, outcome.as_ref().map(|outcome| outcome.blocked.join("; ")).unwrap_or_default())
+            }
+            Unread::Event(offset, raw) => match Event::read(offset, prepared(raw, outcome), &rules[&raw.workspace]) {
+                Ok(event) => {
+                    let may_be_known = remembered.may_hold(event.key);
+                    Item::Event(Box::new(Event { may_be_known, outcome: outcome.as_ref(), ..event }))
+                }
+                Err(cause) => Item::Misshapen(raw, cause),
             },
             Unread::Other(item) => item,
         }
@@ -532,6 +549,8 @@ enum Item<'a> {
     Erased,
     /// An event record whose JSON is no event.
     Misshapen(EventRecord<'a>, String),
+    /// An event that its source's tracking plan does not let in.
+    Blocked(EventRecord<'a>, String),
     Unreadable(String),
 }
 
@@ -540,7 +559,7 @@ impl Item<'_> {
     fn at(&self) -> Option<Timestamp> {
         match self {
             Item::Event(event) => Some(event.record.received_at),
-            Item::Misshapen(record, _) => Some(record.received_at),
+            Item::Misshapen(record, _) | Item::Blocked(record, _) => Some(record.received_at),
             Item::Tick(at) => Some(*at),
             Item::Erased | Item::Unreadable(_) => None,
         }

@@ -10,6 +10,7 @@ use onefold_model::{
     segment::{EventFields, Path},
     value,
 };
+use onefold_prepare::Outcome;
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -48,6 +49,8 @@ pub struct Event<'a> {
     pub key: u128,
     /// Whether `key` may be known to dedupe from earlier micro-batches.
     pub may_be_known: bool,
+    /// What its source's preparation did to it.
+    pub outcome: Option<&'a Outcome>,
 }
 
 impl<'a> Event<'a> {
@@ -70,6 +73,7 @@ impl<'a> Event<'a> {
             offset,
             key: dedupe::key(record.workspace, record.source, &message_id),
             may_be_known: true,
+            outcome: None,
             record,
             kind,
             name,

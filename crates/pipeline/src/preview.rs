@@ -13,13 +13,12 @@ use onefold_model::{
 };
 use onefold_state::{Reader, Scan, Value, schema};
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
 
 use crate::{
     Error,
     definitions::Workspace,
     feed,
-    profile::{Joined, Node, PERSON, Profile},
+    profile::{Node, PERSON, Profile},
     views,
 };
 
@@ -66,8 +65,7 @@ pub fn preview(
                 node.partial.series = folded.get(&node.id).map(|partial| partial.series.clone()).unwrap_or_default();
                 nodes.push(node);
             }
-            let facts =
-                Joined { nodes: nodes.iter().collect::<SmallVec<_>>(), unstated: definitions.unstated, at: as_of };
+            let facts = views::joined(definitions, &nodes, as_of);
             if program.evaluate(&facts, as_of).holds {
                 found.count += 1;
                 if found.sample.len() < SAMPLE {

@@ -1,9 +1,11 @@
 //! Nodes and profiles as the pipeline holds them, and their rows.
 
+use std::borrow::Cow;
+
 use onefold_model::{
     NodeId, ProfileId, Timestamp, Value as TraitValue, WorkspaceId,
     consent::{self, Unstated},
-    profile::{Partial, Series, traits},
+    profile::{Partial, Series, Survivor, Survivorship},
     segment::{Facts, MetricId},
 };
 use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
@@ -237,23 +239,25 @@ impl Held for Box<Profile> {
 pub struct Joined<'a> {
     pub nodes: SmallVec<[&'a Node; 4]>,
     pub unstated: Unstated,
+    pub survivorship: &'a Survivorship,
     pub at: Timestamp,
 }
 
 impl<'a> Joined<'a> {
-    /// The observation of the trait that counts.
-    pub fn observed(&self, name: &str) -> Option<&'a traits::Observed> {
-        traits::joined(self.nodes.iter().map(|node| &node.partial.traits), name)
+    /// The value of the trait that counts, and why; `Null` where the trait is gone.
+    pub fn survivor(&self, name: &str) -> Option<Survivor<'a>> {
+        let allows = |purpose: &str| self.consent(purpose, None).allowed;
+        self.survivorship.survivor(self.nodes.iter().map(|node| &node.partial.traits), name, self.at, &allows)
     }
 
-    /// Every trait's observation that counts, by name; traits that are gone are left out.
-    pub fn traits(&self) -> Vec<(&'a str, &'a traits::Observed)> {
+    /// Every trait's value that counts, by name; traits that are gone are left out.
+    pub fn traits(&self) -> Vec<(&'a str, Survivor<'a>)> {
         let mut names: Vec<&str> =
             self.nodes.iter().flat_map(|n| n.partial.traits.iter().map(|(name, _)| name)).collect();
         names.sort_unstable();
         names.dedup();
-        let counting = names.into_iter().filter_map(|name| Some((name, self.observed(name)?)));
-        counting.filter(|(_, observed)| observed.value != TraitValue::Null).collect()
+        let counting = names.into_iter().filter_map(|name| Some((name, self.survivor(name)?)));
+        counting.filter(|(_, survivor)| *survivor.value != TraitValue::Null).collect()
     }
 
     /// Whether the person may be reached, and why.
@@ -268,8 +272,8 @@ impl<'a> Joined<'a> {
 }
 
 impl Facts for Joined<'_> {
-    fn trait_value(&self, name: &str) -> Option<&TraitValue> {
-        self.observed(name).map(|observed| &observed.value).filter(|value| **value != TraitValue::Null)
+    fn trait_value(&self, name: &str) -> Option<Cow<'_, TraitValue>> {
+        self.survivor(name).map(|survivor| survivor.value).filter(|value| **value != TraitValue::Null)
     }
 
     fn series(&self, metric: MetricId) -> SmallVec<[&Series; 4]> {

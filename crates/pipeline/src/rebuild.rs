@@ -19,6 +19,8 @@ pub struct Rebuilt {
     pub records: u64,
     /// Deliveries carried over.
     pub waiting: usize,
+    /// Preparations that hold from the beginning now, and did not before: copies of what followed from the log are stale.
+    pub replayed: usize,
 }
 
 /// Rebuilds all partitions. `progress` is told (records applied, records in all).
@@ -40,10 +42,11 @@ pub fn rebuild(
     }
     let total: u64 = ends.iter().sum();
     let generation = store.new_generation()?;
-    let mut done = 0;
+    let (mut done, mut replayed) = (0, 0);
     for (number, end) in (0..).zip(ends) {
-        let mut worker =
+        let (mut worker, promoted) =
             Worker::rebuild(log.clone(), store.clone(), clock.clone(), number, settings.clone(), generation)?;
+        replayed += promoted;
         while worker.apply_next(end)? {
             progress(done + worker.applied(None).next_offset, total);
         }
@@ -52,5 +55,5 @@ pub fn rebuild(
     let waiting: Vec<Row> = store.reader()?.scan(&Scan::prefix(&schema::OUTBOX, vec![], usize::MAX))?;
     let count = waiting.len();
     store.swap(generation, &mut |txn| txn.put(&schema::OUTBOX, waiting.clone()))?;
-    Ok(Rebuilt { records: done, waiting: count })
+    Ok(Rebuilt { records: done, waiting: count, replayed })
 }

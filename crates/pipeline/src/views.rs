@@ -14,7 +14,10 @@ use onefold_model::{
     consent,
     event::{EventRecord, view},
     identity::normalise::normalise,
-    profile::Observed,
+    profile::{
+        Observed, Survivor, Survivorship, Traits,
+        survivorship::{MOST_RECENT, Party, STEWARD, Terms},
+    },
     segment::{Definition, Explanation},
 };
 use onefold_state::{Reader, Row, Scan, Value, schema};
@@ -26,6 +29,8 @@ use utoipa::ToSchema;
 use crate::{
     Error,
     definitions::Workspace,
+    golden::{self, TraitRecord},
+    groups::{self, GroupOfProfile},
     profile::{Joined, Node, PERSON, Profile},
 };
 
@@ -41,6 +46,9 @@ pub struct ProfileView {
     /// Its computed traits, by name.
     #[schema(value_type = Object)]
     pub computed: BTreeMap<String, Box<RawValue>>,
+    /// The accounts and households it belongs to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupOfProfile>,
     /// The segments it is in.
     pub segments: Vec<SegmentOfProfile>,
     /// What it allows, by purpose and `purpose/channel`.
@@ -81,22 +89,65 @@ pub struct TraitView {
     pub at: String,
     /// The log offset of the event that said it.
     pub offset: u64,
+    /// The survivorship rule by which it counts; `steward` where one gave it.
+    pub rule: &'static str,
+    /// On which terms the value is here, where its source brings others' data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terms: Option<TermsView>,
+    /// Where records disagree: what each says, the newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conflict: Vec<TraitRecord>,
     /// Other values that were said, the newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<TraitHistory>,
 }
 
 impl TraitView {
-    /// Without a history.
-    pub(crate) fn of(observed: &Observed, sources: &BTreeMap<u32, String>) -> TraitView {
-        let number = observed.source;
+    /// Without what else was said.
+    pub(crate) fn of(survivor: &Survivor<'_>, sources: &BTreeMap<u32, String>) -> TraitView {
+        let Survivor { value, of, rule } = survivor;
         TraitView {
-            value: raw(observed.value.to_json()),
-            source: sources.get(&number).cloned().unwrap_or_else(|| format!("source {number}")),
-            at: observed.at.to_string(),
-            offset: observed.offset,
+            value: raw(value.to_json()),
+            source: name_of(sources, of.source),
+            at: of.at.to_string(),
+            offset: of.offset,
+            rule,
+            terms: None,
+            conflict: vec![],
             history: vec![],
         }
+    }
+}
+
+/// On which terms a value is here.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TermsView {
+    /// `second` or `third`.
+    #[schema(value_type = String)]
+    pub party: Party,
+    /// The contract or licence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contract: Option<String>,
+    /// When the value goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// The purpose that the person's consent must allow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+}
+
+fn terms(rules: &Survivorship, observed: &Observed) -> Option<TermsView> {
+    let Terms { party, contract, purpose, .. } = rules.parties.get(&observed.source)?.clone();
+    let expires = Some(rules.expires(observed)).filter(|at| *at != Timestamp::MAX).map(|at| at.to_string());
+    Some(TermsView { party, contract, expires, purpose })
+}
+
+/// How a source is called: a steward has no name among the sources.
+pub(crate) fn name_of(sources: &BTreeMap<u32, String>, number: u32) -> String {
+    match sources.get(&number) {
+        Some(name) => name.clone(),
+        None if number == STEWARD => "steward".to_owned(),
+        None => format!("source {number}"),
     }
 }
 
@@ -223,7 +274,11 @@ pub fn kinds(store: &mut dyn Reader, access: &Access) -> Result<Vec<String>, Err
     }
 }
 
-fn load(store: &mut dyn Reader, access: &Access, id: ProfileId) -> Result<Option<(Profile, Vec<Node>)>, Error> {
+pub(crate) fn load(
+    store: &mut dyn Reader,
+    access: &Access,
+    id: ProfileId,
+) -> Result<Option<(Profile, Vec<Node>)>, Error> {
     let Some(row) = store.get(&schema::PROFILE, &[Profile::key(access.workspace, id)])?.pop().flatten() else {
         return Ok(None);
     };
@@ -232,17 +287,18 @@ fn load(store: &mut dyn Reader, access: &Access, id: ProfileId) -> Result<Option
     Ok(Some((profile, nodes)))
 }
 
-fn nodes_of(store: &mut dyn Reader, access: &Access, profile: &Profile) -> Result<Vec<Node>, Error> {
+pub(crate) fn nodes_of(store: &mut dyn Reader, access: &Access, profile: &Profile) -> Result<Vec<Node>, Error> {
     let keys: Vec<Row> = profile.nodes.iter().map(|n| Node::key(access.workspace, *n)).collect();
     let rows = store.get(&schema::NODE, &keys)?;
     rows.iter().flatten().map(|row| Node::from_row(row, store)).collect()
 }
 
-fn joined<'a>(definitions: &Workspace, nodes: &'a [Node], at: Timestamp) -> Joined<'a> {
-    Joined { nodes: nodes.iter().collect::<SmallVec<_>>(), unstated: definitions.unstated, at }
+pub(crate) fn joined<'a>(definitions: &'a Workspace, nodes: &'a [Node], at: Timestamp) -> Joined<'a> {
+    let (unstated, survivorship) = (definitions.unstated, &*definitions.survivorship);
+    Joined { nodes: nodes.iter().collect::<SmallVec<_>>(), unstated, survivorship, at }
 }
 
-fn raw(json: String) -> Box<RawValue> {
+pub(crate) fn raw(json: String) -> Box<RawValue> {
     RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
@@ -275,12 +331,11 @@ pub fn profile(
     let (_, at) = as_of(store, partition)?;
     let Some((profile, nodes)) = load(store, access, id)? else { return Ok(None) };
     let sources = names_of_sources(store, access, &nodes)?;
-    let source = |number: u32| sources.get(&number).cloned().unwrap_or_else(|| format!("source {number}"));
     let facts = joined(definitions, &nodes, at);
     let mut traits = BTreeMap::new();
-    for (name, observed) in facts.traits() {
+    for (name, survivor) in facts.traits() {
         let all = nodes.iter().flat_map(|n| n.partial.traits.iter().filter(|(n, _)| *n == name)).flat_map(|(_, o)| o);
-        let mut history: Vec<&Observed> = all.filter(|other| other.value != observed.value).collect();
+        let mut history: Vec<&Observed> = all.filter(|other| other.value != *survivor.value).collect();
         history.sort_by(|a, b| if a.outranks(b) { Ordering::Less } else { Ordering::Greater });
         let mut seen = vec![];
         history.retain(|o| {
@@ -291,9 +346,16 @@ pub fn profile(
         });
         let history = history
             .into_iter()
-            .map(|o| TraitHistory { value: raw(o.value.to_json()), source: source(o.source), at: o.at.to_string() })
+            .map(|o| TraitHistory {
+                value: raw(o.value.to_json()),
+                source: name_of(&sources, o.source),
+                at: o.at.to_string(),
+            })
             .collect();
-        traits.insert(name.to_owned(), TraitView { history, ..TraitView::of(observed, &sources) });
+        let conflict = golden::conflict(&nodes, name, &sources);
+        let terms = terms(&definitions.survivorship, survivor.of);
+        let view = TraitView { terms, conflict, history, ..TraitView::of(&survivor, &sources) };
+        traits.insert(name.to_owned(), view);
     }
     let mut computed = BTreeMap::new();
     for (name, versioned) in &definitions.computed {
@@ -317,6 +379,7 @@ pub fn profile(
         identifiers: identifiers(&nodes),
         traits,
         computed,
+        groups: groups::of_nodes(store, access, &nodes)?,
         segments,
         consent,
         events: profile.events,
@@ -326,16 +389,23 @@ pub fn profile(
     }))
 }
 
+/// Each trait as it was said last.
+pub(crate) fn newest(traits: &Traits, sources: &BTreeMap<u32, String>) -> BTreeMap<String, TraitView> {
+    let survivor = |name: &str| MOST_RECENT.survivor(std::iter::once(traits), name, Timestamp::MAX, &|_| true);
+    traits.iter().filter_map(|(name, _)| Some((name.to_owned(), TraitView::of(&survivor(name)?, sources)))).collect()
+}
+
+pub(crate) fn identifier(node: &Node) -> IdentifierView {
+    IdentifierView {
+        kind: node.kind.clone(),
+        value: node.value.clone(),
+        first_seen: node.first_seen.to_string(),
+        events: node.events,
+    }
+}
+
 pub(crate) fn identifiers(nodes: &[Node]) -> Vec<IdentifierView> {
-    nodes
-        .iter()
-        .map(|node| IdentifierView {
-            kind: node.kind.clone(),
-            value: node.value.clone(),
-            first_seen: node.first_seen.to_string(),
-            events: node.events,
-        })
-        .collect()
+    nodes.iter().map(identifier).collect()
 }
 
 /// Profiles in the order of their ids, a page at a time.
@@ -422,7 +492,8 @@ pub fn consent(
 ) -> Result<Option<consent::Decision>, Error> {
     let loaded = load(store, access, id)?;
     Ok(loaded.map(|(_, nodes)| {
-        let facts = Joined { nodes: nodes.iter().collect::<SmallVec<_>>(), unstated, at: access.at };
+        let nodes = nodes.iter().collect::<SmallVec<_>>();
+        let facts = Joined { nodes, unstated, survivorship: &MOST_RECENT, at: access.at };
         facts.consent(purpose, channel)
     }))
 }
@@ -508,6 +579,19 @@ pub struct ObjectView {
     pub last_seen: String,
 }
 
+/// The number of an entity type; the outer `None`: there is none of this name, the inner: no object of it has come yet.
+fn entity_type(definitions: &Workspace, kind: &str) -> Option<Option<EntityType>> {
+    match kind {
+        "account" => Some(Some(EntityType::ACCOUNT)),
+        "household" => Some(Some(EntityType::HOUSEHOLD)),
+        own => match definitions.entity_types.get(own) {
+            Some(entity) => Some(Some(*entity)),
+            None if definitions.object_types.contains_key(own) => Some(None),
+            None => None,
+        },
+    }
+}
+
 /// Objects of a type in the order of their ids, a page at a time; `None` where there is no such type.
 pub fn objects(
     store: &mut dyn Reader,
@@ -517,31 +601,38 @@ pub fn objects(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Option<Vec<ObjectView>>, Error> {
-    let entity = match kind {
-        "account" => EntityType::ACCOUNT,
-        "household" => EntityType::HOUSEHOLD,
-        own => match definitions.entity_types.get(own) {
-            Some(entity) => *entity,
-            None if definitions.object_types.contains_key(own) => return Ok(Some(vec![])),
-            None => return Ok(None),
-        },
-    };
+    let Some(entity) = entity_type(definitions, kind) else { return Ok(None) };
+    let Some(entity) = entity else { return Ok(Some(vec![])) };
     let prefix = vec![workspace(access), Value::Int(entity.0.into())];
     let after = after.map(|id| prefix.iter().cloned().chain([Value::Text(id.to_owned())]).collect());
     let sources = sources(store, access)?;
-    let mut objects = vec![];
-    for row in store.scan(&Scan { after, ..Scan::prefix(&schema::OBJECT, prefix, limit) })? {
-        let traits = crate::objects::decode(&row)?;
-        let views =
-            traits.iter().filter_map(|(name, said)| Some((name.to_owned(), TraitView::of(said.first()?, &sources))));
-        objects.push(ObjectView {
-            id: row[2].as_text()?.to_owned(),
-            traits: views.collect(),
-            first_seen: Timestamp(row[3].as_int()?).to_string(),
-            last_seen: Timestamp(row[4].as_int()?).to_string(),
-        });
-    }
-    Ok(Some(objects))
+    let rows = store.scan(&Scan { after, ..Scan::prefix(&schema::OBJECT, prefix, limit) })?;
+    Ok(Some(rows.iter().map(|row| object_view(row, &sources)).collect::<Result<_, _>>()?))
+}
+
+/// An object; `None` where there is none of this id.
+pub fn object(
+    store: &mut dyn Reader,
+    access: &Access,
+    definitions: &Workspace,
+    kind: &str,
+    id: &str,
+) -> Result<Option<ObjectView>, Error> {
+    let (Some(Some(entity)), Some(id)) = (entity_type(definitions, kind), normalise("object", id)) else {
+        return Ok(None);
+    };
+    let key = vec![workspace(access), Value::Int(entity.0.into()), Value::Text(id.into_owned())];
+    let Some(row) = store.get(&schema::OBJECT, &[key])?.pop().flatten() else { return Ok(None) };
+    Ok(Some(object_view(&row, &sources(store, access)?)?))
+}
+
+fn object_view(row: &Row, sources: &BTreeMap<u32, String>) -> Result<ObjectView, Error> {
+    Ok(ObjectView {
+        id: row[2].as_text()?.to_owned(),
+        traits: newest(&crate::objects::decode(row)?, sources),
+        first_seen: Timestamp(row[3].as_int()?).to_string(),
+        last_seen: Timestamp(row[4].as_int()?).to_string(),
+    })
 }
 
 /// An event of a timeline.
@@ -583,7 +674,7 @@ pub fn timeline(
             continue;
         };
         let Ok(event) = EventRecord::decode(record.payload) else { continue };
-        let source = sources.get(&event.source).cloned().unwrap_or_else(|| format!("source {}", event.source));
+        let source = name_of(&sources, event.source);
         events.push(TimelineEvent { offset, source, event: raw(view::render(&event)) });
     }
     Ok(events)

@@ -11,14 +11,14 @@ use std::{
 
 use onefold_log::{Batch, Block, EventLog, Kind, Record};
 use onefold_model::{
-    Clock, Timestamp,
+    Clock, Timestamp, WorkspaceId,
     access::Caller,
     command::{CommandRecord, encode_tick},
 };
 use onefold_state::{Epoch, Generation, StateStore, Txn};
 use tokio::sync::{Notify, watch};
 
-use crate::{Error, Settings, partition::Partition};
+use crate::{Error, Settings, partition::Partition, preparations};
 
 /// How far the pipeline has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,7 +194,8 @@ impl Worker {
         })
     }
 
-    /// Takes the partition over to build a generation anew: it sends nothing and appends nothing.
+    /// Takes the partition over to build a generation anew: it sends nothing and appends nothing. Says as well how many preparations
+    /// hold from the beginning there, and did not before.
     pub(crate) fn rebuild(
         log: Arc<dyn EventLog>,
         store: Arc<dyn StateStore>,
@@ -202,14 +203,19 @@ impl Worker {
         number: u32,
         settings: Settings,
         generation: Generation,
-    ) -> Result<Worker, Error> {
+    ) -> Result<(Worker, usize), Error> {
         let mut worker = Worker::open(log, store, clock, number, settings)?;
+        let partitions = worker.log.partitions();
+        let mut txn = worker.store.begin(number, worker.epoch, Some(generation))?;
+        let own = |of: WorkspaceId| of.partition(partitions) == number;
+        let promoted = preparations::promote(&mut *worker.store.reader()?, &mut *txn, own)?;
+        txn.commit()?;
         let mut txn = worker.store.begin(number, worker.epoch, Some(generation))?;
         worker.partition = Partition::load(&mut *txn, number, worker.log.partitions(), worker.settings.clone())?;
         drop(txn);
         worker.partition.silent = true;
         (worker.awaited, worker.generation) = (None, Some(generation));
-        Ok(worker)
+        Ok((worker, promoted))
     }
 
     /// How far it has come.

@@ -273,6 +273,10 @@ impl App {
                 &mut |done, total| tracing::debug!(done, total, "rebuild"),
             );
             app.audiences.clear();
+            app.definitions.write().clear();
+            if rebuilt.as_ref().is_ok_and(|rebuilt| rebuilt.replayed > 0) {
+                app.rewrite_tables()?;
+            }
             app.resolver.clear();
             // Whether or not it could be rebuilt, what there is goes on.
             app.start_pipelines()?;

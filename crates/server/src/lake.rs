@@ -113,6 +113,16 @@ impl App {
         Ok(())
     }
 
+    /// Writes all tables anew, as a rebuild read the log otherwise than before. Blocks.
+    pub(crate) fn rewrite_tables(&self) -> Result<(), ApiError> {
+        let _turn = self.tables.turn.lock();
+        for (workspace, _) in self.workspaces() {
+            let definitions = self.definitions(&mut *self.store.reader()?, workspace)?;
+            self.tables.writer.rewrite(&self.operator(workspace), &definitions)?;
+        }
+        Ok(())
+    }
+
     /// Writes what is applied now and not in the tables yet. Blocks; `until` when at most.
     pub(crate) fn write_tables(&self, workspace: WorkspaceId, until: onefold_model::Timestamp) -> Result<(), ApiError> {
         let partition = workspace.partition(self.log.partitions());

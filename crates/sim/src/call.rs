@@ -62,7 +62,8 @@ impl Call {
         call
     }
 
-    fn set(mut self, name: &str, value: Value) -> Call {
+    /// The call with this field as well.
+    pub fn set(mut self, name: &str, value: Value) -> Call {
         self.json.insert(name.to_owned(), value);
         self
     }

@@ -15,6 +15,7 @@ use onefold_model::{
     consent,
     event::{EventRecord, Kind as Call},
     identity::{Rules, normalise::normalise},
+    profile::survivorship::{Plain, Rule, STEWARD, Survivorship},
     segment::reference,
 };
 use onefold_pipeline::{
@@ -22,6 +23,9 @@ use onefold_pipeline::{
     verdict::{self, Verdict},
     views,
 };
+use onefold_prepare::{Preparation, Prepared};
+
+use serde_json::value::RawValue;
 
 use self::raw::RawEvent;
 use crate::World;
@@ -68,20 +72,75 @@ pub struct Person {
     pub events: Vec<RawEvent>,
     /// Consent rows, all that were ever said.
     pub consents: Vec<consent::Row>,
+    /// Traits, all that were ever said and not taken back.
+    pub said: Vec<Said>,
+}
+
+/// A trait, as it was said once.
+pub struct Said {
+    node: NodeId,
+    source: u32,
+    rank: raw::Rank,
+    name: String,
+    value: Value,
 }
 
 impl Person {
     /// The traits that count.
-    pub fn traits(&self) -> BTreeMap<String, Value> {
-        let mut best: BTreeMap<String, (raw::Rank, Value)> = BTreeMap::new();
-        for event in &self.events {
-            for (name, value) in event.person_traits() {
-                let said = (event.rank(), value);
-                let known = best.entry(name).or_insert_with(|| said.clone());
-                *known = said.max(known.clone());
+    pub fn traits(&self, rules: &Survivorship, allows: &dyn Fn(&str) -> bool) -> BTreeMap<String, Value> {
+        let names: BTreeSet<&str> = self.said.iter().map(|said| said.name.as_str()).collect();
+        let counting = names.into_iter().filter_map(|name| Some((name.to_owned(), self.counts(name, rules, allows)?)));
+        counting.filter(|(_, value)| *value != Value::Null).collect()
+    }
+
+    /// The value of a trait that counts, by what each source said last at each node.
+    fn counts(&self, name: &str, rules: &Survivorship, allows: &dyn Fn(&str) -> bool) -> Option<Value> {
+        let mut records: HashMap<(NodeId, u32), &Said> = HashMap::new();
+        for said in self.said.iter().filter(|said| said.name == name) {
+            let newest = records.entry((said.node, said.source)).or_insert(said);
+            if (said.rank, &said.value) > (newest.rank, &newest.value) {
+                *newest = said;
             }
         }
-        best.into_iter().map(|(name, (_, value))| (name, value)).filter(|(_, v)| *v != Value::Null).collect()
+        let mut records: Vec<&Said> = records.into_values().collect();
+        let purpose = |said: &Said| rules.parties.get(&said.source).and_then(|terms| terms.purpose.clone());
+        records.retain(|said| purpose(said).is_none_or(|purpose| allows(&purpose)));
+        // The newest last: of equals the last is the greatest.
+        records.sort_by_key(|said| (said.rank, said.value.clone()));
+        if let Some(by_steward) = records.iter().rev().find(|said| said.source == STEWARD) {
+            return Some(by_steward.value.clone());
+        }
+        let party = records.iter().map(|said| rules.party(said.source)).min()?;
+        records.retain(|said| rules.party(said.source) == party);
+        let given: Vec<&Said> = records.iter().copied().filter(|said| said.value != Value::Null).collect();
+        let best = |rank: &dyn Fn(&Said) -> usize| given.iter().max_by_key(|said| rank(said)).map(|s| s.value.clone());
+        match rules.rule(name) {
+            Rule::MostRecent => records.last().map(|said| said.value.clone()),
+            Rule::MostTrusted(order) => {
+                best(&|said| order.iter().rev().position(|s| *s == said.source).map_or(0, |place| place + 1))
+            }
+            Rule::MostFrequent => best(&|said| given.iter().filter(|other| other.value == said.value).count()),
+            Rule::Longest => best(&|said| match &said.value {
+                Value::Text(text) => text.chars().count(),
+                other => other.to_json().len(),
+            }),
+            Rule::Union => {
+                let parts = |said: &&Said| match serde_json::from_str::<Vec<Box<RawValue>>>(&said.value.to_json()) {
+                    Ok(parts) => parts.iter().map(|part| Value::from_json(part)).collect(),
+                    Err(_) => vec![said.value.clone()],
+                };
+                let all: BTreeSet<Value> = given.iter().flat_map(parts).filter(|v| *v != Value::Null).collect();
+                if all.is_empty() && !given.is_empty() {
+                    return Some(Value::Json("[]".to_owned()));
+                }
+                let all: Vec<String> = all.iter().map(Value::to_json).collect();
+                (!all.is_empty()).then(|| Value::Json(format!("[{}]", all.join(","))))
+            }
+            Rule::Order(order) => best(&|said| {
+                let is = |plain: &Plain| serde_json::to_string(plain).is_ok_and(|json| json == said.value.to_json());
+                order.iter().rev().position(is).map_or(0, |place| place + 1)
+            }),
+        }
     }
 }
 
@@ -94,6 +153,7 @@ pub fn told(world: &World) -> Told {
     let (end, _) = views::as_of(&mut *world.reader(), partition).expect("the store is there");
     let mut told = Told { now: Timestamp::MIN, ..Told::default() };
     let mut rules: HashMap<WorkspaceId, Rules> = HashMap::new();
+    let mut prepared: HashMap<(WorkspaceId, u32), Prepared> = HashMap::new();
     let mut seen: HashMap<(WorkspaceId, u32, String), (i64, bool)> = HashMap::new();
     while (told.classes.len() as u64) < end {
         let next = told.classes.len() as u64;
@@ -115,6 +175,16 @@ pub fn told(world: &World) -> Told {
                         {
                             rules.insert(command.workspace, new.clone());
                         }
+                        if let Command::Prepare { source, preparation, .. } = &command.command {
+                            let from = |form: &serde_json::Value| serde_json::from_value::<Preparation>(form.clone());
+                            let compiled = preparation.as_ref().map(|form| from(form).map(|p| p.compile()));
+                            match compiled {
+                                None => drop(prepared.remove(&(command.workspace, *source))),
+                                Some(Ok(Ok(ready))) => drop(prepared.insert((command.workspace, *source), ready)),
+                                // It does not fit, and changes nothing.
+                                Some(_) => {}
+                            }
+                        }
                         if command.workspace == world.workspace {
                             told.commands.insert(record.offset, command);
                         }
@@ -127,7 +197,15 @@ pub fn told(world: &World) -> Told {
                     Ok(event) => {
                         told.now = told.now.max(event.received_at);
                         let rules = rules.entry(event.workspace).or_default();
-                        classify(&mut told, &mut seen, record.offset, &event, rules, world.workspace)
+                        let outcome = prepared.get(&(event.workspace, event.source)).map(|p| p.apply(event.json));
+                        match &outcome {
+                            Some(outcome) if !outcome.blocked.is_empty() => Class::Refused,
+                            _ => {
+                                let json = outcome.as_ref().and_then(|o| o.json.as_deref()).unwrap_or(event.json);
+                                let event = EventRecord { json, ..event };
+                                classify(&mut told, &mut seen, record.offset, &event, rules, world.workspace)
+                            }
+                        }
                     }
                 },
             };
@@ -233,12 +311,18 @@ fn people(world: &World, told: &Told) -> BTreeMap<ProfileId, Person> {
         // Those of an anonymous person who was silent for long are gone.
         let Some(person) = of_node.get(node).and_then(|profile| people.get_mut(profile)) else { continue };
         person.consents.extend(event.consents());
+        for (name, value) in event.person_traits() {
+            person.said.push(Said { node: *node, source: event.source, rank: event.rank(), name, value });
+        }
         person.events.push(event.clone());
     }
     let definitions = world.definitions();
     let identifiers = tables::identifiers(world);
     for (offset, record) in &told.commands {
-        let Command::Consent { subject, purpose, channel, state } = &record.command else { continue };
+        let subject = match &record.command {
+            Command::Consent { subject, .. } | Command::Override { subject, .. } => subject,
+            _ => continue,
+        };
         if !admission::problems_of(&definitions, &record.command).is_empty() {
             continue;
         }
@@ -249,14 +333,23 @@ fn people(world: &World, told: &Told) -> BTreeMap<ProfileId, Person> {
             continue;
         }
         let Some(person) = of_node.get(node).and_then(|profile| people.get_mut(profile)) else { continue };
-        person.consents.push(consent::Row {
-            at: record.at,
-            state: *state,
-            strength: consent::Strength::Operator,
-            purpose: purpose.clone(),
-            channel: channel.clone(),
-            offset: *offset,
-        });
+        match &record.command {
+            Command::Consent { purpose, channel, state, .. } => person.consents.push(consent::Row {
+                at: record.at,
+                state: *state,
+                strength: consent::Strength::Operator,
+                purpose: purpose.clone(),
+                channel: channel.clone(),
+                offset: *offset,
+            }),
+            Command::Override { name, value, .. } => {
+                let (node, name) = (*node, name.clone());
+                person.said.retain(|said| (said.source, said.node) != (STEWARD, node) || said.name != name);
+                let rank = (Timestamp(*offset as i64), Timestamp(0), 0);
+                person.said.extend(value.clone().map(|value| Said { node, source: STEWARD, rank, name, value }));
+            }
+            _ => {}
+        }
     }
     people
 }
@@ -274,16 +367,16 @@ fn profiles(world: &World, told: &Told, people: &BTreeMap<ProfileId, Person>, se
         if view.events != person.events.len() as u64 {
             found.push(format!("{id}: it has {} events and must have {}", view.events, person.events.len()));
         }
-        let traits = person.traits();
+        let reachable = |purpose: &str, channel: Option<&str>| {
+            consent::decide(&person.consents, purpose, channel, definitions.unstated, now).allowed
+        };
+        let traits = person.traits(&definitions.survivorship, &|purpose| reachable(purpose, None));
         let shown: BTreeMap<String, String> =
             view.traits.iter().map(|(name, seen)| (name.clone(), seen.value.get().to_owned())).collect();
         let must: BTreeMap<String, String> = traits.iter().map(|(name, v)| (name.clone(), v.to_json())).collect();
         if shown != must {
             found.push(format!("{id}: its traits are {shown:?} and must be {must:?}"));
         }
-        let reachable = |purpose: &str, channel: Option<&str>| {
-            consent::decide(&person.consents, purpose, channel, definitions.unstated, now).allowed
-        };
         let facts = reference::Person { traits: &traits, events: &person.events, reachable: &reachable };
         for (name, computed) in &definitions.computed {
             let Some((_, definition)) = &computed.in_force else { continue };

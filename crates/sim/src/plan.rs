@@ -4,10 +4,11 @@
 //! changes while the last one is still being folded in.
 
 use onefold_model::{
-    NodeId, Rng,
+    NodeId, Rng, Value,
     command::{Command, Subscription},
     consent::{State, Unstated},
     identity::{Decision, Limit, Rules, StatementRef, links::Found},
+    profile::survivorship::{Party, Plain, Rule, Survivorship, Terms},
     rng::SeededRng,
     segment::{Definition, text},
 };
@@ -132,7 +133,15 @@ pub fn call(rng: &SeededRng) -> Call {
     let call = match rng.below(16) {
         0..3 => identify(&who, traits(rng)),
         3 => page(&who, "Home"),
-        4 => group(&who, pick(rng, &["acme", "globex"]), traits(rng)),
+        4 => {
+            let call = group(&who, pick(rng, &["acme", "globex"]), traits(rng));
+            match rng.below(4) {
+                0 => call.set("role", json!(pick(rng, &["buyer", "user", ""]))),
+                1 => call.set("left", json!(true)),
+                2 => call.set("groupType", json!(pick(rng, &["household", "account", "club"]))),
+                _ => call,
+            }
+        }
         5 if rng.below(3) == 0 => alias(pick(rng, &USERS), pick(rng, &USERS)),
         6 if rng.below(2) == 0 => object("product", pick(rng, &["p1", "p2"]), traits(rng)),
         7 if rng.below(4) == 0 => track("null", "Order"),
@@ -194,11 +203,43 @@ fn rules(rng: &SeededRng) -> Rules {
     rules
 }
 
+fn survivorship(rng: &SeededRng) -> Survivorship {
+    let rule = |rng: &SeededRng| match rng.below(6) {
+        0 => Rule::MostTrusted(pick(rng, &[vec![2], vec![2, 1], vec![1, 2]])),
+        1 => Rule::MostFrequent,
+        2 => Rule::Longest,
+        3 => Rule::Union,
+        4 => Rule::Order(vec![Plain::Text("pro".to_owned()), Plain::Text("free".to_owned())]),
+        _ => Rule::MostRecent,
+    };
+    let purpose = (rng.below(2) == 0).then(|| "marketing".to_owned());
+    let terms = Terms { party: Party::Third, purpose, ..Terms::default() };
+    let parties = if rng.below(2) == 0 { [(2, terms)].into() } else { [].into() };
+    Survivorship { default: rule(rng), traits: [("plan".to_owned(), rule(rng))].into(), parties }
+}
+
+/// What may be done to a source's events; the last does not compile.
+const PREPARATIONS: [Option<&str>; 5] = [
+    None,
+    Some(
+        r#"{"steps":[{"step":"rename","from":"traits.plan","to":"traits.country"},{"step":"drop","of":["traits.age"]}]}"#,
+    ),
+    Some(
+        r#"{"steps":[{"step":"derive","cel":"properties.revenue * 2.0","into":"properties.revenue","events":["Order"]},
+        {"step":"normalise","of":"traits.*","as":"upper"}]}"#,
+    ),
+    Some(
+        r#"{"steps":[{"step":"validate","mode":"block","events":["Added"],"schema":{"required":["properties"]}},
+        {"step":"validate","mode":"drop","schema":{"properties":{"traits":{"properties":{"age":{"type":"string"}}}}}}]}"#,
+    ),
+    Some(r#"{"steps":[{"step":"derive","cel":"1 +","into":"traits.x"}]}"#),
+];
+
 /// A command of any kind.
 pub fn command(rng: &SeededRng) -> Command {
     let identifier = |rng: &SeededRng| reference(pick(rng, &[&USERS[..], &COOKIES[..], &OTHERS[..]].concat()));
     let owned = |name: &str| name.to_owned();
-    match rng.below(27) {
+    match rng.below(32) {
         0..5 => {
             let condition = text::parse(pick(rng, &CONDITIONS)).expect("it parses");
             let (description, purpose, owner) = (None, None, None);
@@ -241,6 +282,20 @@ pub fn command(rng: &SeededRng) -> Command {
             a: identifier(rng),
             b: identifier(rng),
             decision: pick(rng, &[None, Some(Decision::Accept), Some(Decision::Reject), Some(Decision::Never)]),
+        },
+        30 | 31 => Command::Prepare {
+            source: 1 + rng.below(2) as u32,
+            preparation: pick(rng, &PREPARATIONS).and_then(|text| serde_json::from_str(text).ok()),
+            replay: false,
+        },
+        27 => Command::Survivorship(survivorship(rng)),
+        28 | 29 => Command::Override {
+            subject: identifier(rng),
+            name: owned(pick(rng, &["plan", "country"])),
+            value: pick(
+                rng,
+                &[None, Some(Value::Null), Some(Value::Text(owned("pro"))), Some(Value::Text(owned("free")))],
+            ),
         },
         25 => Command::Withdraw((0..3).map(|_| StatementRef(rng.below(20), rng.below(2) as u32)).collect()),
         _ => Command::Consent {

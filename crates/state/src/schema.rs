@@ -164,11 +164,18 @@ pub static OBJECT: Table = derived(
     &[],
 );
 
-/// Which people (by node) belong to which account or household.
+/// Which people (by node) belong to which account or household: since when it was first said, and what was said last.
 pub static OBJECT_MEMBER: Table = derived(
     "object_member",
     4,
-    &[WORKSPACE, ENTITY, Column::text("id"), Column::int("node"), Column::int("since_ms")],
+    &[
+        WORKSPACE,
+        ENTITY,
+        Column::text("id"),
+        Column::int("node"),
+        Column::int("since_ms"),
+        Column::bytes("body").or_null(),
+    ],
     &[Index { name: "of_node", columns: &["workspace", "node"] }],
 );
 

@@ -6,7 +6,7 @@ mod world;
 
 mod keeper;
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use onefold_audience::{Index, Set, Wants};
 use onefold_model::{
@@ -38,8 +38,8 @@ impl onefold_audience::Person for Part<'_> {
     fn nodes(&self) -> &[NodeId] {
         &self.nodes
     }
-    fn trait_value(&self, name: &str) -> Option<&Value> {
-        self.person.traits.get(name)
+    fn trait_value(&self, name: &str) -> Option<Cow<'_, Value>> {
+        self.person.traits.get(name).map(Cow::Borrowed)
     }
     fn reachable(&self, purpose: &str, channel: Option<&str>) -> bool {
         self.person.reachable(purpose, channel)

@@ -65,7 +65,14 @@ impl Mapper {
         json_out::string_member("type", event.kind.name(), out);
         self.write_message_id(event, row, index, out)?;
         write_time(event, row, self.shift_ms, out)?;
-        for (name, value) in [("event", &event.event), ("name", &event.name), ("objectType", &event.object_type)] {
+        let names = [
+            ("event", &event.event),
+            ("name", &event.name),
+            ("objectType", &event.object_type),
+            ("groupType", &event.group_type),
+            ("role", &event.role),
+        ];
+        for (name, value) in names {
             match value {
                 None => {}
                 Some(BoundName::Constant(text)) => json_out::string_member(name, text, out),
@@ -73,8 +80,8 @@ impl Mapper {
                     let found = cell(row, at);
                     match something(&found, &event.null).and_then(Cell::scalar) {
                         Some(text) => json_out::string_member(name, text.trim(), out),
-                        // A page may be without a name.
-                        None if name == "name" => {}
+                        // A page may be without a name, a member without a role.
+                        None if matches!(name, "name" | "role") => {}
                         None => return Err(format!("column {} is empty, and names the {name}", at.column)),
                     }
                 }

@@ -77,6 +77,8 @@ pub(super) struct BoundEvent {
     pub(super) object_type: Option<BoundName>,
     pub(super) object_id: Option<At>,
     pub(super) group_id: Option<At>,
+    pub(super) group_type: Option<BoundName>,
+    pub(super) role: Option<BoundName>,
     pub(super) message_id: Option<At>,
     pub(super) timestamp: Option<(At, TimeReader)>,
     pub(super) skip_if_empty: Vec<At>,
@@ -149,6 +151,8 @@ fn check(event: &EventMapping, is_json: bool) -> Result<(), String> {
     allowed("event", event.event.is_some(), &[K::Track])?;
     allowed("name", event.name.is_some(), &[K::Page])?;
     allowed("group_id", event.group_id.is_some(), &[K::Group])?;
+    allowed("group_type", event.group_type.is_some(), &[K::Group])?;
+    allowed("role", event.role.is_some(), &[K::Group])?;
     allowed("object_type", event.object_type.is_some(), &[K::Object])?;
     allowed("object_id", event.object_id.is_some(), &[K::Object])?;
     allowed("traits", !event.traits.is_empty(), &[K::Identify, K::Group, K::Object])?;
@@ -259,6 +263,8 @@ impl Binder<'_> {
             name: event.name.as_ref().map(|name| self.name(name)),
             object_type: event.object_type.as_ref().map(|name| self.name(name)),
             object_id: event.object_id.as_ref().map(|column| self.at(column, false)),
+            group_type: event.group_type.as_ref().map(|name| self.name(name)),
+            role: event.role.as_ref().map(|name| self.name(name)),
             group_id: event.group_id.as_ref().map(|column| self.at(column, false)),
             message_id: event.message_id.as_ref().map(|column| self.at(column, false)),
             skip_if_empty: event.skip_if_empty.iter().map(|column| self.at(column, false)).collect(),

@@ -78,6 +78,10 @@ pub struct EventMapping {
     pub identifiers: BTreeMap<String, TextOrTable<IdentifierColumn>>,
     /// Of a group event: the column of the account's id.
     pub group_id: Option<String>,
+    /// Of a group event: what the group is, `account` (if not said) or `household`.
+    pub group_type: Option<TextOrTable<Name>>,
+    /// Of a group event: what the person is in the group.
+    pub role: Option<TextOrTable<Name>>,
     /// Of an object event: its type.
     pub object_type: Option<TextOrTable<Name>>,
     /// Of an object event: the column of the object's id.
@@ -308,6 +312,8 @@ impl Mapping {
             name: None,
             identifiers: BTreeMap::new(),
             group_id: None,
+            group_type: None,
+            role: None,
             object_type: None,
             object_id: None,
             timestamp: None,

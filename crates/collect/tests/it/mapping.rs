@@ -325,7 +325,7 @@ fn mistakes_in_a_mapping_are_found_before_the_first_row() {
     check(
         "kind = \"identify\"\nidentifier = { user_id = \"id\" }",
         expect![[r#"
-        the mapping cannot be read: unknown field `identifier`, expected one of `kind`, `event`, `name`, `identifiers`, `group_id`, `object_type`, `object_id`, `timestamp`, `traits`, `properties`, `constants`, `message_id`, `skip_if_empty`
+        the mapping cannot be read: unknown field `identifier`, expected one of `kind`, `event`, `name`, `identifiers`, `group_id`, `group_type`, `role`, `object_type`, `object_id`, `timestamp`, `traits`, `properties`, `constants`, `message_id`, `skip_if_empty`
     "#]],
     );
     check(

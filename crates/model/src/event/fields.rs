@@ -48,6 +48,12 @@ fields! {
     previous_id = "previousId",
     /// Of a group call: the account.
     group_id = "groupId",
+    /// Of a group call: what the group is, `account` or `household`.
+    group_type = "groupType",
+    /// Of a group call: what the person is in it.
+    role = "role",
+    /// Of a group call: whether the person belongs to it no more.
+    left = "left",
     /// Of a track call: its name.
     event = "event",
     /// Of page and screen calls: its name.

@@ -6,8 +6,10 @@
 pub mod computed;
 pub mod partial;
 pub mod series;
+pub mod survivorship;
 pub mod traits;
 
 pub use partial::Partial;
 pub use series::{Aggregate, Series};
+pub use survivorship::{Survivor, Survivorship};
 pub use traits::{Observed, Traits};

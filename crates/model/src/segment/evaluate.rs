@@ -1,5 +1,7 @@
 //! Answers: whether a person is in, and until when that stays.
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 
 use super::{
@@ -14,7 +16,7 @@ use crate::{Timestamp, Value, profile::Series};
 /// What a program reads of one person.
 pub trait Facts {
     /// A trait's value; never [`Value::Null`].
-    fn trait_value(&self, name: &str) -> Option<&Value>;
+    fn trait_value(&self, name: &str) -> Option<Cow<'_, Value>>;
     /// The series of a metric, one per node of the person that has any.
     fn series(&self, metric: MetricId) -> SmallVec<[&Series; 4]>;
     /// Whether the person may be reached for a purpose, by a channel where one is named.
@@ -37,8 +39,8 @@ pub struct Gathered<'a> {
 }
 
 impl Facts for Gathered<'_> {
-    fn trait_value(&self, name: &str) -> Option<&Value> {
-        self.of_trait.filter(|(of, _)| *of == name).map(|(_, value)| value)
+    fn trait_value(&self, name: &str) -> Option<Cow<'_, Value>> {
+        self.of_trait.filter(|(of, _)| *of == name).map(|(_, value)| Cow::Borrowed(value))
     }
 
     fn series(&self, metric: MetricId) -> SmallVec<[&Series; 4]> {
@@ -113,7 +115,7 @@ impl Program {
             Op::Any(of) => combine(of.iter().map(|part| self.node(part, facts, now)), false),
             Op::Not(of) => self.node(of, facts, now).not(),
             Op::Segment(of) => self.node(of, facts, now),
-            Op::Trait { name, test } => test.answer(facts.trait_value(name), now, &self.zone),
+            Op::Trait { name, test } => test.answer(facts.trait_value(name).as_deref(), now, &self.zone),
             Op::Count { metric, window, test } => {
                 measure::count(&Joined(facts.series(*metric)), window, test, now, &self.zone).1
             }

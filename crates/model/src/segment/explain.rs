@@ -66,7 +66,7 @@ impl Program {
         Some(match &node.op {
             Op::All(_) | Op::Any(_) | Op::Not(_) | Op::Segment(_) => return None,
             Op::Trait { name, .. } => match facts.trait_value(name) {
-                Some(value) => format!("{name} was {}, needs {needs}", short(value)),
+                Some(value) => format!("{name} was {}, needs {needs}", short(&value)),
                 None => format!("{name} was not there, needs {needs}"),
             },
             Op::Count { metric, window, .. } => {

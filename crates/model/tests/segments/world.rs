@@ -1,6 +1,6 @@
 //! Random people, conditions and instants, and the facts that a pipeline would keep of them.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use jiff::tz::TimeZone;
 use onefold_model::{
@@ -101,8 +101,8 @@ impl Facts {
 }
 
 impl onefold_model::segment::Facts for Facts {
-    fn trait_value(&self, name: &str) -> Option<&Value> {
-        self.person.traits.get(name)
+    fn trait_value(&self, name: &str) -> Option<Cow<'_, Value>> {
+        self.person.traits.get(name).map(Cow::Borrowed)
     }
     fn series(&self, metric: MetricId) -> SmallVec<[&Series; 4]> {
         self.nodes.iter().filter_map(|node| node.get(&metric)).collect()

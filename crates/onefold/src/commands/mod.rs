@@ -108,6 +108,9 @@ async fn with_client(common: &Common, client: &Client, command: Command) -> Resu
         Command::Object(cli::Object::List { kind: Some(kind) }) => {
             print(client.get(&format!("/api/v1/objects/{}", segment(&kind))).await?)
         }
+        Command::Object(cli::Object::Show { kind, id }) => {
+            print(client.get(&format!("/api/v1/objects/{}/{}", segment(&kind), segment(&id))).await?)
+        }
         Command::Settings(cli::SettingsCommand::Show) => print(client.get("/api/v1/settings").await?),
         Command::Settings(cli::SettingsCommand::Set { file }) => {
             print(client.send(Method::PATCH, "/api/v1/settings", &read(&file)?).await?)
@@ -176,6 +179,30 @@ async fn source(common: &Common, client: &Client, command: cli::Source) -> Resul
             let path = format!("/api/v1/sources/{}", segment(&name));
             client.send(Method::PATCH, &path, &json!({ "enabled": resume })).await?
         }
+        cli::Source::Quality { name, events } => {
+            client.get(&format!("/api/v1/sources/{}/quality?events={events}", segment(&name))).await?
+        }
+        cli::Source::Prepare { name, set, replay, r#try, events, remove } => {
+            let path = format!("/api/v1/sources/{}/preparation", segment(&name));
+            match (set, r#try) {
+                (Some(file), _) => {
+                    let mut body = read(&file)?;
+                    body["replay"] = replay.into();
+                    client.send(Method::PUT, &path, &body).await?
+                }
+                (None, Some(file)) => {
+                    let given = file.as_deref().map(read).transpose()?;
+                    let steps = given.map(|given| given["steps"].clone());
+                    let mut body = json!({ "events": events });
+                    if let Some(steps) = steps {
+                        body["steps"] = steps;
+                    }
+                    client.send(Method::POST, &format!("{path}/try"), &body).await?
+                }
+                (None, None) if remove => client.call(Method::DELETE, &path, vec![]).await?.json()?,
+                (None, None) => client.get(&path).await?,
+            }
+        }
         cli::Source::Key { name } => {
             client.send(Method::POST, &format!("/api/v1/sources/{}/key", segment(&name)), &json!({})).await?
         }
@@ -202,6 +229,25 @@ async fn profile(common: &Common, client: &Client, command: cli::Profile) -> Res
         }
         cli::Profile::Unmerge { a, b } => {
             client.send(Method::POST, "/api/v1/profiles/unmerge", &json!({ "a": a, "b": b })).await?
+        }
+        cli::Profile::Override { identifier, name, value, withdraw } => {
+            let path = format!("/api/v1/profiles/{}/traits/{}", segment(&identifier), segment(&name));
+            match value {
+                Some(text) if !withdraw => {
+                    // As it was written: a number keeps all its digits.
+                    let json = match serde_json::from_str::<&serde_json::value::RawValue>(&text) {
+                        Ok(_) => text,
+                        Err(_) => Value::String(text).to_string(),
+                    };
+                    client.call(Method::PUT, &path, format!("{{\"value\":{json}}}").into_bytes()).await?.json()?
+                }
+                _ => client.call(Method::DELETE, &path, vec![]).await?.json()?,
+            }
+        }
+        cli::Profile::Conflicts { of, limit, after } => {
+            let given = |name: &str, value: Option<String>| value.map(|v| format!("&{name}={}", segment(&v)));
+            let more = [given("trait", of), given("after", after)].into_iter().flatten().collect::<String>();
+            client.get(&format!("/api/v1/conflicts?limit={limit}{more}")).await?
         }
         cli::Profile::Evidence { identifier } => {
             client.get(&format!("/api/v1/profiles/{}/evidence", segment(&identifier))).await?

@@ -12,4 +12,5 @@ mod link;
 mod linkage;
 mod sdk;
 mod sql;
+mod steward;
 mod support;

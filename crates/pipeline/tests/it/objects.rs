@@ -1,7 +1,7 @@
 //! Accounts and objects.
 
 use onefold_model::Timestamp;
-use onefold_pipeline::views;
+use onefold_pipeline::{groups, views};
 use onefold_sim::{
     World, group, object, oracle, track,
     world::{DAY, START},
@@ -30,6 +30,55 @@ fn a_group_call_gives_an_account_its_traits_and_its_member() {
     assert_eq!(Timestamp(members[0][4].as_int().unwrap()), START, "the first that was said");
     assert_eq!(world.profile("u1").unwrap().traits.len(), 0, "an account's traits are not its member's");
     assert_eq!(world.profile("u1").unwrap().events, 2);
+    oracle::check(&world);
+}
+
+/// The groups that a person belongs to.
+fn groups(world: &World, who: &str) -> String {
+    let profile = world.profile(who).unwrap();
+    let shown = profile.groups.iter().map(|g| format!("{} {} {}", g.kind, g.id, g.role.as_deref().unwrap_or("-")));
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn a_person_has_a_role_in_each_account_and_household_and_may_leave() {
+    let mut world = World::new();
+    world.clock.set(START.plus(DAY));
+    world.send(group("u1", "acme", json!({})).set("role", json!("buyer")));
+    world.send(group("u1", "acme", json!({}))); // It says nothing of the role.
+    world.send(group("u1", "acme", json!({})).set("role", json!("intern")).at(START));
+    world.send(group("u1", "globex", json!({})).set("left", json!(true)));
+    world.send(group("u1", "globex", json!({})).at(START));
+    world.send(
+        group("u1", "h1", json!({ "city": "Bonn" }))
+            .set("groupType", json!("household"))
+            .set("role", json!("parent"))
+            .at(START.plus(1)),
+    );
+    world.send(group("u2", "h1", json!({})).set("groupType", json!("household")).set("role", json!("child")));
+    world.send(group("u2", "x", json!({})).set("groupType", json!("club")));
+    world.run();
+    assert_eq!(groups(&world, "u1"), "household h1 parent, account acme buyer");
+    assert_eq!(groups(&world, "u2"), "household h1 child");
+    assert_eq!(traits(&world, "household", "h1").as_deref(), Some("city=\"Bonn\""));
+    let members = groups::members(&mut *world.reader(), &world.access(), "household", "h1", None, 10).unwrap();
+    let shown: Vec<_> = members.iter().map(|m| (m.identifier.value.as_str(), m.role.as_deref())).collect();
+    assert_eq!(shown, [("u1", Some("parent")), ("u2", Some("child"))]);
+    let of = |world: &World, id: &str| {
+        groups::members(&mut *world.reader(), &world.access(), "account", id, None, 10).unwrap().len()
+    };
+    assert_eq!((of(&world, "globex"), of(&world, "acme")), (0, 1));
+    // Of a person of several identifiers what was said last counts, and it comes apart with them.
+    world.send(group("u2", "acme", json!({})).set("role", json!("user")).at(START.plus(DAY + 1)));
+    world.clock.set(START.plus(2 * DAY));
+    world.merge("u1", "u2");
+    world.run();
+    assert_eq!(groups(&world, "u1"), "household h1 child, account acme user");
+    world.unmerge("u1", Some("u2"));
+    world.run();
+    assert_eq!(groups(&world, "u1"), "household h1 parent, account acme buyer");
+    world.rebuild().unwrap();
+    assert_eq!(groups(&world, "u1"), "household h1 parent, account acme buyer");
     oracle::check(&world);
 }
 

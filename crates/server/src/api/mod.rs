@@ -9,10 +9,12 @@ pub mod destinations;
 pub mod docs;
 pub mod events;
 pub mod export;
+pub mod golden;
 pub mod import;
 pub mod linkage;
 pub mod log;
 pub mod objects;
+pub mod prepare;
 pub mod preview;
 pub mod profiles;
 pub mod segments;
@@ -69,6 +71,9 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(sources::list, sources::add))
         .routes(routes!(sources::change))
         .routes(routes!(sources::rotate))
+        .routes(routes!(prepare::show, prepare::set, prepare::remove))
+        .routes(routes!(prepare::try_it))
+        .routes(routes!(prepare::quality))
         .routes(routes!(import::rows))
         .routes(routes!(profiles::list))
         .routes(routes!(profiles::show))
@@ -78,6 +83,8 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(profiles::evidence))
         .routes(routes!(profiles::then))
         .routes(routes!(profiles::withdraw))
+        .routes(routes!(golden::set, golden::withdraw))
+        .routes(routes!(golden::conflicts))
         .routes(routes!(linkage::models, linkage::train))
         .routes(routes!(linkage::model))
         .routes(routes!(linkage::activate))
@@ -98,6 +105,7 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(computed::remove))
         .routes(routes!(objects::types, objects::set_type))
         .routes(routes!(objects::list))
+        .routes(routes!(objects::show))
         .routes(routes!(settings::show, settings::set))
         .routes(routes!(settings::consent))
         .routes(routes!(settings::try_rules))

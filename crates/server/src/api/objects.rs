@@ -7,7 +7,12 @@ use axum::{
     extract::{Path, Query, State},
 };
 use onefold_model::{command::Command, object::ObjectType};
-use onefold_pipeline::views;
+use onefold_pipeline::{
+    groups::{self, GroupMember},
+    views,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Page;
 use crate::{ApiError, App, caller::Caller};
@@ -59,6 +64,38 @@ pub async fn list(
         let objects = views::objects(reader, &access, &definitions, &name, page.after.as_deref(), page.limit())?;
         let cure = "list them with `onefold object list`";
         objects.map(Json).ok_or_else(|| ApiError::not_found("object type", &name, cure))
+    })
+    .await
+}
+
+/// An object, with who belongs to it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Shown {
+    /// The object.
+    #[serde(flatten)]
+    pub object: views::ObjectView,
+    /// Of an account or a household: its first members.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<GroupMember>,
+}
+
+/// Members that are shown with an account.
+const MEMBERS_SHOWN: usize = 1000;
+
+/// An object, with the first thousand of its members.
+#[utoipa::path(get, path = "/api/v1/objects/{type}/{id}", responses((status = 200, body = Shown), (status = 404, body = ApiError)))]
+pub async fn show(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Path((kind, id)): Path<(String, String)>,
+) -> Result<Json<Shown>, ApiError> {
+    app.read(move |app, reader| {
+        let definitions = app.definitions(reader, access.workspace)?;
+        let object = views::object(reader, &access, &definitions, &kind, &id)?;
+        let cure = format!("list them with `onefold object list {kind}`");
+        let object = object.ok_or_else(|| ApiError::not_found(&kind, &id, &cure))?;
+        let members = groups::members(reader, &access, &kind, &id, None, MEMBERS_SHOWN)?;
+        Ok(Json(Shown { object, members }))
     })
     .await
 }

@@ -113,7 +113,7 @@ pub struct Resolved {
 }
 
 /// An identifier that there is, as `kind:value` or as a value alone.
-fn identifier(reader: &mut dyn Reader, access: &Access, text: &str) -> Result<IdentifierRef, ApiError> {
+pub(crate) fn identifier(reader: &mut dyn Reader, access: &Access, text: &str) -> Result<IdentifierRef, ApiError> {
     let mut tried: Vec<(String, String)> =
         text.split_once(':').map(|(k, v)| (k.to_owned(), v.to_owned())).into_iter().collect();
     for kind in views::kinds(reader, access)? {

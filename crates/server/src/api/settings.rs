@@ -1,14 +1,20 @@
-//! The workspace's settings that the fold depends on: identity rules, time zone, what silence about consent means.
+//! The workspace's settings that the fold depends on: identity rules, survivorship rules, time zone, what silence about consent
+//! means.
 
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use onefold_model::{
+    access::Access,
     command::{Command, IdentifierRef},
     consent::{State as ConsentState, Unstated},
     identity::Rules,
+    profile::Survivorship,
 };
-use onefold_pipeline::evidence::{self, RulesTried};
+use onefold_pipeline::{
+    evidence::{self, RulesTried},
+    views,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -29,6 +35,10 @@ pub struct Settings {
     /// IANA name, for calendar days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+    /// Which of several values of a trait counts; see docs/golden-record.md.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub survivorship: Option<Survivorship<String>>,
 }
 
 /// The workspace's settings.
@@ -36,7 +46,10 @@ pub struct Settings {
 pub async fn show(State(app): State<Arc<App>>, Caller(access): Caller) -> Result<Json<Settings>, ApiError> {
     app.read(move |app, reader| {
         let definitions = app.definitions(reader, access.workspace)?;
+        let sources = views::sources(reader, &access)?;
+        let name = |number: u32| Ok::<_, ApiError>(sources.get(&number).cloned().unwrap_or_else(|| number.to_string()));
         Ok(Json(Settings {
+            survivorship: Some(Survivorship::clone(&definitions.survivorship).try_map(name)?),
             time_zone: definitions.time_zone.iana_name().map(str::to_owned),
             consent_default: Some(definitions.unstated),
             identity_rules: Some(Rules::clone(&definitions.rules)),
@@ -61,6 +74,10 @@ pub async fn set(
             )
         })?;
     }
+    let survivorship = match settings.survivorship {
+        Some(rules) => Some(by_number(&app, &access, rules).await?),
+        None => None,
+    };
     if let Some(rules) = settings.identity_rules {
         let problems = rules.problems();
         if !problems.is_empty() {
@@ -69,6 +86,9 @@ pub async fn set(
         }
         app.command(&access, Command::IdentityRules(rules), true).await?;
     }
+    if let Some(rules) = survivorship {
+        app.command(&access, Command::Survivorship(rules), true).await?;
+    }
     if let Some(unstated) = settings.consent_default {
         app.command(&access, Command::ConsentDefault(unstated), true).await?;
     }
@@ -76,6 +96,21 @@ pub async fn set(
         app.command(&access, Command::TimeZone(name), true).await?;
     }
     Ok(super::done())
+}
+
+/// Survivorship rules with their sources by number, as they stand in the log: a source may be called otherwise one day.
+async fn by_number(app: &Arc<App>, access: &Access, rules: Survivorship<String>) -> Result<Survivorship, ApiError> {
+    let problems = rules.problems();
+    if !problems.is_empty() {
+        let cure = "correct the places named; docs/golden-record.md has the rules";
+        return Err(ApiError::bad_request("bad_rules", problems.join("; "), cure).with_problems(problems));
+    }
+    let theirs = access.clone();
+    let sources = app.read(move |_, reader| Ok(views::sources(reader, &theirs)?)).await?;
+    rules.try_map(|name| {
+        let number = sources.iter().find(|(_, known)| **known == name).map(|(number, _)| *number);
+        number.ok_or_else(|| ApiError::not_found("source", &name, "list them with `onefold source list`"))
+    })
 }
 
 /// Identity rules to be tried.

@@ -30,6 +30,8 @@ pub struct RawEvent {
     /// The identifiers that the rules accept, highest priority first.
     pub identifiers: Vec<Identifier>,
     name: String,
+    /// By which source.
+    pub source: u32,
     offset: u64,
     rank: Rank,
     json: Object,
@@ -53,7 +55,8 @@ impl RawEvent {
         };
         let tie = dedupe::key(record.workspace, record.source, &message_id) as u64;
         let rank = (record.timestamp, record.received_at, tie);
-        Some(RawEvent { kind, message_id, identifiers, name, offset, rank, json })
+        let source = record.source;
+        Some(RawEvent { kind, message_id, identifiers, name, source, offset, rank, json })
     }
 
     /// The text of a field.
