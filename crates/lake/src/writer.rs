@@ -6,7 +6,7 @@
 //! People are as of the moment they are read. So while all of them are written in many views of the store, those that
 //! change meanwhile are written again before anything is published.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use arrow_array::{
     ArrayRef, RecordBatch,
@@ -81,12 +81,9 @@ impl Writer {
             }
             let rows = match table {
                 Table::Events => {
-                    let mut rows = EventRows::new(&sources);
-                    let (log, bytes_max) = (&*self.log, self.settings.bytes_max);
-                    to = feed::accepted(reader, log, access, definitions, from..to, bytes_max, &mut |node, event| {
-                        rows.push(node, event);
-                    })?;
-                    rows.finish()?
+                    let rows;
+                    (rows, to) = self.events(reader, access, definitions, &sources, from..to)?;
+                    rows
                 }
                 Table::SegmentMembers => memberships(&feed::memberships(reader, access, partition, from..to)?)?,
                 _ => consents(&feed::consents(reader, access, from..to)?, &sources)?,
@@ -107,6 +104,23 @@ impl Writer {
         Ok(Step::UpToDate(as_of))
     }
 
+    /// The rows of the events at these offsets, as many as are held in memory at a time; and the offset after the last one.
+    fn events(
+        &self,
+        reader: &mut dyn Reader,
+        access: &Access,
+        definitions: &Workspace,
+        sources: &BTreeMap<u32, String>,
+        offsets: Range<u64>,
+    ) -> Result<(RecordBatch, u64), Error> {
+        let mut rows = EventRows::new(sources);
+        let (log, bytes_max) = (&*self.log, self.settings.bytes_max);
+        let to = feed::accepted(reader, log, access, definitions, offsets, bytes_max, &mut |node, event| {
+            rows.push(node, event);
+        })?;
+        Ok((rows.finish()?, to))
+    }
+
     /// Writes anew what follows from the log: a rebuild has read it by other preparations. Readers see the old tables until all
     /// of it is there.
     pub fn rewrite(&self, access: &Access, definitions: &Workspace) -> Result<(), Error> {
@@ -123,12 +137,9 @@ impl Writer {
                 }
                 let mut to = next.min(from + self.settings.offsets_max);
                 let rows = if table == Table::Events {
-                    let mut rows = EventRows::new(&sources);
-                    let (log, bytes_max) = (&*self.log, self.settings.bytes_max);
-                    to = feed::accepted(reader, log, access, definitions, from..to, bytes_max, &mut |node, event| {
-                        rows.push(node, event);
-                    })?;
-                    rows.finish()?
+                    let rows;
+                    (rows, to) = self.events(reader, access, definitions, &sources, from..to)?;
+                    rows
                 } else {
                     memberships(&feed::memberships(reader, access, partition, from..to)?)?
                 };

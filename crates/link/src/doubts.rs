@@ -22,17 +22,24 @@ impl Linked {
         let strong = || self.pairs.iter().filter(|pair| f64::from(pair.score) > join);
         let mut refused: Vec<Pair> = strong().filter(|pair| !self.is_joined(pair)).copied().collect();
         refused.sort_by(|x, y| y.score.total_cmp(&x.score).then(x.a.cmp(&y.a)).then(x.b.cmp(&y.b)));
-        let mut clusters: FxHashMap<u32, Vec<Pair>> = FxHashMap::default();
-        for pair in strong().filter(|pair| self.is_joined(pair)) {
-            clusters.entry(self.clusters[pair.a as usize]).or_default().push(*pair);
-        }
-        let mut bridges: Vec<Pair> = Vec::new();
-        for pairs in clusters.into_values().filter(|pairs| pairs.iter().any(|pair| f64::from(pair.score) < sure)) {
-            bridges.extend(bridges_of(&pairs).into_iter().filter(|pair| f64::from(pair.score) < sure));
-        }
-        bridges.sort_by(|x, y| x.score.total_cmp(&y.score).then(x.a.cmp(&y.a)).then(x.b.cmp(&y.b)));
-        Doubts { bridges, refused }
+        let joined = strong().filter(|pair| self.is_joined(pair)).copied();
+        Doubts { bridges: weak_bridges(joined, |row| self.clusters[row as usize], sure), refused }
     }
+}
+
+/// Of pairs within clusters, those below `sure` bits without which their cluster would fall apart, the weakest first.
+pub(crate) fn weak_bridges(pairs: impl Iterator<Item = Pair>, cluster: impl Fn(u32) -> u32, sure: f64) -> Vec<Pair> {
+    let mut clusters: FxHashMap<u32, Vec<Pair>> = FxHashMap::default();
+    for pair in pairs {
+        clusters.entry(cluster(pair.a)).or_default().push(pair);
+    }
+    let is_weak = |pair: &Pair| f64::from(pair.score) < sure;
+    let mut bridges: Vec<Pair> = Vec::new();
+    for pairs in clusters.into_values().filter(|pairs| pairs.iter().any(is_weak)) {
+        bridges.extend(bridges_of(&pairs).into_iter().filter(is_weak));
+    }
+    bridges.sort_by(|x, y| x.score.total_cmp(&y.score).then(x.a.cmp(&y.a)).then(x.b.cmp(&y.b)));
+    bridges
 }
 
 /// The pairs without which the graph would fall apart (Tarjan, Information Processing Letters 2, 1974): those from whose

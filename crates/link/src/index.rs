@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use crate::{
     blocking::Keys,
     compare::Comparer,
+    doubts::weak_bridges,
     explain::{Waterfall, explain},
     judge::{Judge, Pair},
     linker::{Linked, Linker, compare_ids},
@@ -424,6 +425,17 @@ impl Index {
             next += 1;
         }
         rows
+    }
+
+    /// Pairs that score at most `bits` more than joining takes, and without which their cluster would fall apart, the weakest
+    /// first: where one is wrong, two people have become one.
+    pub fn weak_bridges(&self, bits: f64) -> Vec<Pair> {
+        let within = |row: u32, other: u32| row < other && self.clusters[row as usize] == self.clusters[other as usize];
+        let joined = (0..).zip(&self.edges).flat_map(|(row, edges)| {
+            let own = edges.iter().filter(move |(other, score)| within(row, *other) && self.judge().joins(*score));
+            own.map(move |(other, score)| Pair { a: row, b: *other, score: *score })
+        });
+        weak_bridges(joined, |row| self.clusters[row as usize], self.model.thresholds.join + bits)
     }
 
     /// What is said of these rows: how they are joined with others, and which pairs with them are in doubt.

@@ -331,7 +331,7 @@ pub enum Linkage {
     Undo { a: String, b: String },
     /// Why two records have their weight.
     Explain { a: String, b: String },
-    /// Profiles whose records speak against each other, the worst first.
+    /// Profiles whose records speak against each other, the worst first; then those that hang by one weak link.
     Suspects {
         /// By at least so many bits.
         #[arg(long, default_value_t = 4.0)]

@@ -47,6 +47,9 @@ impl Partition {
         }
         if let Some(outcome) = event.outcome {
             self.count_steps(workspace, event.record.source, outcome);
+            if !outcome.violations.is_empty() {
+                self.against_the_plan(txn, &event.record, &outcome.violations)?;
+            }
         }
         if event.kind == Kind::Object {
             return self.apply_object(txn, event);
@@ -96,9 +99,26 @@ impl Partition {
         for (place, values) in &outcome.changed {
             self.effects.tally(workspace, format!("prepared.{source}.{place}"), (*values).into());
         }
-        if !outcome.violations.is_empty() {
-            self.effects.tally(workspace, format!("violations.{source}"), 1);
+    }
+
+    /// Counts an event that goes against its source's tracking plan, and raises an alarm at the first of a day.
+    pub(crate) fn against_the_plan(
+        &mut self,
+        txn: &mut dyn Txn,
+        record: &EventRecord<'_>,
+        violations: &[String],
+    ) -> Result<(), Error> {
+        let (workspace, source, day) = (record.workspace, record.source, self.now.day());
+        let name = format!("violations.{source}.{day}");
+        let key = vec![Value::Int(workspace.0.into()), Value::Text(name.clone())];
+        let pending = self.effects.tallies.contains_key(&(workspace, name.clone().into()));
+        if !pending && txn.get(&schema::TALLY, &[key])?.pop().flatten().is_none() {
+            let detail = serde_json::json!({ "source": source, "why": violations.join("; ") }).to_string();
+            self.effects.alarm(workspace, self.effects.offset, self.now.0, "tracking_plan", detail);
         }
+        self.effects.tally(workspace, name, 1);
+        self.effects.tally(workspace, format!("violations.{source}"), 1);
+        Ok(())
     }
 
     /// A profile that an event named and that got none has its segments and its end decided as well.

@@ -109,8 +109,10 @@ impl Partition {
             }
             Command::ConsentDefault(unstated) => {
                 self.put_definition(workspace, "setting", "consent_default", &unstated, offset, &caller);
-                self.definitions(workspace).unstated = unstated;
-                self.jobs.page(workspace, PageWork::Evaluate);
+                let definitions = self.definitions(workspace);
+                definitions.unstated = unstated;
+                let asks = definitions.survivorship.asks_consent();
+                self.jobs.page(workspace, if asks { PageWork::Traits } else { PageWork::Evaluate });
             }
             Command::TimeZone(name) => {
                 self.put_definition(workspace, "setting", "time_zone", &name, offset, &caller);

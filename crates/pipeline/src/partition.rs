@@ -284,8 +284,9 @@ impl Partition {
                 Item::Erased => Verdict::Erased,
                 Item::Tick(_) => Verdict::Tick,
                 Item::Event(event) => self.apply_event(txn, event)?,
-                Item::Blocked(event, why) => {
-                    self.refuse(record.offset, event, "tracking_plan", why);
+                Item::Blocked(event, violations) => {
+                    self.refuse(record.offset, event, "tracking_plan", &violations.join("; "));
+                    self.against_the_plan(txn, event, violations)?;
                     Verdict::Refused
                 }
                 Item::Misshapen(event, cause) => {
@@ -528,7 +529,7 @@ impl<'a> Unread<'a> {
     fn read(self, outcome: &'a Option<Outcome>, rules: &Rules, remembered: &Remembered) -> Item<'a> {
         match self {
             Unread::Event(_, event) if outcome.as_ref().is_some_and(|outcome| !outcome.blocked.is_empty()) => {
-                Item::Blocked(event, outcome.as_ref().map(|outcome| outcome.blocked.join("; ")).unwrap_or_default())
+                Item::Blocked(event, outcome.as_ref().map(|outcome| outcome.blocked.as_slice()).unwrap_or_default())
             }
             Unread::Event(offset, raw) => match Event::read(offset, prepared(raw, outcome), &rules[&raw.workspace]) {
                 Ok(event) => {
@@ -550,7 +551,7 @@ enum Item<'a> {
     /// An event record whose JSON is no event.
     Misshapen(EventRecord<'a>, String),
     /// An event that its source's tracking plan does not let in.
-    Blocked(EventRecord<'a>, String),
+    Blocked(EventRecord<'a>, &'a [String]),
     Unreadable(String),
 }
 

@@ -223,6 +223,32 @@ impl Kept {
     }
 }
 
+impl Kept {
+    /// Pairs that alone hold a cluster together, and by at most `bits` more than joining takes, where they are in one profile: the
+    /// weakest first, so many at most; and why they have their weight.
+    pub fn bridges(&self, bits: f64, limit: usize) -> Vec<(ProfileId, Pair, Waterfall)> {
+        let bridges = self.index.weak_bridges(bits);
+        let asked: FxHashSet<u32> = bridges.iter().flat_map(|pair| [pair.a, pair.b]).collect();
+        let node: FxHashMap<u32, NodeId> = self
+            .records
+            .iter()
+            .filter(|(_, known)| asked.contains(&known.0))
+            .map(|(id, known)| (known.0, *id))
+            .collect();
+        let wanted: FxHashSet<NodeId> = node.values().copied().collect();
+        let of_profile = |(profile, nodes): (&ProfileId, &SmallVec<_>)| {
+            nodes.iter().filter(|node| wanted.contains(node)).map(|node: &NodeId| (*node, *profile)).collect::<Vec<_>>()
+        };
+        let profile: FxHashMap<NodeId, ProfileId> = self.people.iter().flat_map(of_profile).collect();
+        let shown = bridges.into_iter().filter_map(|pair| {
+            let (a, b) = (*node.get(&pair.a)?, *node.get(&pair.b)?);
+            let (of, other) = (*profile.get(&a)?, *profile.get(&b)?);
+            (of == other).then(|| (of, (a.min(b), a.max(b)), self.index.explain(pair.a, pair.b)))
+        });
+        shown.take(limit).collect()
+    }
+}
+
 type Scored = (f64, ProfileId, Pair, (u32, u32));
 
 /// Keeps the lowest.

@@ -14,7 +14,7 @@ mod record;
 mod resolver;
 
 pub use models::{Models, Trained};
-pub use resolver::{Resolver, Suspect};
+pub use resolver::{Doubt, Resolver, Suspect};
 
 /// Why it cannot be done.
 #[derive(Debug, thiserror::Error)]

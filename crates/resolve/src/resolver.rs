@@ -20,6 +20,8 @@ use onefold_pipeline::{
 use onefold_state::{Reader, StateStore};
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{Error, Models, kept::Kept, record};
 
@@ -57,8 +59,20 @@ pub struct Suspect {
     pub profile: ProfileId,
     /// The two.
     pub pair: (NodeId, NodeId),
-    /// Why they do not look like one person.
+    /// What there is to look at.
+    pub doubt: Doubt,
+    /// Why they have their weight.
     pub why: Waterfall,
+}
+
+/// Why a person should look at two records of one profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// They speak against each other, as by two birth dates.
+    Contradiction,
+    /// They are a weak link, and nothing else holds their cluster together.
+    Bridge,
 }
 
 impl Resolver {
@@ -246,13 +260,15 @@ impl Resolver {
         }
     }
 
-    /// Records of one profile that speak against each other by at least so many bits, those that do most first.
+    /// Records of one profile that speak against each other by at least so many bits, those that do most first; then weak links
+    /// that alone hold a cluster together, by at most so many bits more than joining takes. So many of each at most.
     pub fn suspects(&self, access: &Access, bits: f64, limit: usize) -> Vec<Suspect> {
-        let suspects = match &*self.held(access.workspace).lock() {
-            Held::On(kept) => kept.within_people(-bits, limit),
-            Held::Unknown | Held::Off => vec![],
+        let (against, bridges) = match &*self.held(access.workspace).lock() {
+            Held::On(kept) => (kept.within_people(-bits, limit), kept.bridges(bits, limit)),
+            Held::Unknown | Held::Off => (vec![], vec![]),
         };
-        suspects.into_iter().map(|(profile, pair, why)| Suspect { profile, pair, why }).collect()
+        let of = |doubt: Doubt| move |(profile, pair, why)| Suspect { profile, pair, doubt, why };
+        against.into_iter().map(of(Doubt::Contradiction)).chain(bridges.into_iter().map(of(Doubt::Bridge))).collect()
     }
 }
 

@@ -46,6 +46,14 @@ fn a_steward_links_a_customer_base_and_can_take_everything_back() {
     let joined = folder.json(&["linkage", "queue", "--state", "joined", "--limit", "1000"]);
     assert_eq!(joined.as_array().unwrap().len() as u64, 1000 - people);
 
+    // Where one weak link alone holds a profile together, it is shown, the weakest first.
+    let suspects = folder.json(&["linkage", "suspects", "--limit", "1000"]);
+    let bridges = suspects.as_array().unwrap().iter().filter(|suspect| suspect["doubt"] == "bridge");
+    let bits: Vec<f64> = bridges.map(|bridge| bridge["why"]["bits"].as_f64().unwrap()).collect();
+    assert!(bits.is_sorted() && bits.iter().all(|bits| *bits > 0.0), "{bits:?}");
+    let most = folder.json(&["linkage", "suspects", "--limit", "1000", "--bits", "500"]);
+    assert_eq!(most.as_array().unwrap().len() as u64, 1000 - people, "of two records each link is the only one");
+
     // A person knows better, and what that changes is seen at once.
     let never = folder.json(&["linkage", "never", "crm:rec-223-org", "crm:rec-223-dup-0"]);
     assert_eq!((&never["state"], &never["one_profile"]), (&json!("never"), &json!(false)));

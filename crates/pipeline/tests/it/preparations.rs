@@ -5,7 +5,7 @@ use onefold_pipeline::{preparations, preview, views};
 use onefold_prepare::Preparation;
 use onefold_sim::{
     World, identify, oracle, track,
-    world::{HOUR, START},
+    world::{DAY, HOUR, START},
 };
 use onefold_state::schema;
 use serde_json::{Value, json};
@@ -86,7 +86,17 @@ fn what_the_plan_blocks_is_a_dead_letter_and_what_it_lets_in_is_counted() {
     world.command(prepare(1, plan("flag"), false));
     world.send(track("u2", "Order").with(json!({ "tax": 7 })));
     world.run();
-    assert_eq!((world.profile("u2").unwrap().events, world.tally("violations.1")), (1, 1));
+    assert_eq!((world.profile("u2").unwrap().events, world.tally("violations.1")), (1, 2));
+    // An alarm a day says so.
+    let alarms = |world: &World| world.alarms().into_iter().filter(|alarm| alarm.contains("tracking_plan")).count();
+    assert_eq!(alarms(&world), 1);
+    world.advance(DAY);
+    world.crash();
+    for _ in 0..3 {
+        world.send(track("u2", "Order").with(json!({ "tax": 7 })));
+        world.run();
+    }
+    assert_eq!(alarms(&world), 2);
     oracle::check(&world);
 }
 

@@ -12,7 +12,10 @@ use onefold_pipeline::{
     links::{self, Finding, Link},
     views::{self, Named},
 };
-use onefold_resolve::models::{ModelView, Records, Would};
+use onefold_resolve::{
+    Doubt,
+    models::{ModelView, Records, Would},
+};
 use onefold_state::Reader;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -389,7 +392,8 @@ pub async fn decide(
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct SuspectsQuery {
-    /// Pairs that speak against one person by at least so many bits, 4 if not said.
+    /// Pairs that speak against one person by at least so many bits, or for it by at most so many more than joining takes; 4 if not
+    /// said.
     pub bits: Option<f64>,
     /// At most so many, 50 if not said, 1,000 at the most.
     pub limit: Option<usize>,
@@ -404,11 +408,14 @@ pub struct SuspectView {
     pub a: String,
     /// The other.
     pub b: String,
-    /// Why.
+    /// `contradiction`: they speak against each other; `bridge`: a weak link that alone holds a cluster together.
+    pub doubt: Doubt,
+    /// Why they have their weight.
     pub why: Explained,
 }
 
-/// Profiles that may be two people: their records speak against each other, as by two birth dates; the worst first.
+/// Profiles that may be two people: records that speak against each other, as by two birth dates, the worst first; then weak links
+/// that nothing else supports, the weakest first.
 #[utoipa::path(get, path = "/api/v1/linkage/suspects", params(SuspectsQuery), responses((status = 200, body = [SuspectView])))]
 pub async fn suspects(
     State(app): State<Arc<App>>,
@@ -430,7 +437,8 @@ pub async fn suspects(
             let link = Link::of(suspect.pair.0, suspect.pair.1, app.clock.now());
             if let Some(view) = view(reader, &access, link)? {
                 let (a, b) = (view.a.identifier, view.b.identifier);
-                shown.push(SuspectView { profile: suspect.profile.to_string(), a, b, why: suspect.why.into() });
+                let (profile, doubt) = (suspect.profile.to_string(), suspect.doubt);
+                shown.push(SuspectView { profile, a, b, doubt, why: suspect.why.into() });
             }
         }
         Ok(Json(shown))

@@ -12,11 +12,11 @@ use onefold_pipeline::{
     views,
 };
 use onefold_prepare::{Preparation, quality::Report};
-use onefold_state::Reader;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
+use super::sources;
 use crate::{ApiError, App, caller::Caller};
 
 /// A source's preparation.
@@ -31,7 +31,7 @@ pub struct Shown {
     pub waits_for_rebuild: bool,
     /// How many values each step has changed, in events that were taken, over all versions so far.
     pub changed: Vec<StepCount>,
-    /// Events that went against a tracking plan and were let in.
+    /// Events that went against a tracking plan, let in or not.
     pub violations: i64,
 }
 
@@ -72,12 +72,6 @@ pub struct Try {
     pub events: Option<usize>,
 }
 
-fn number(reader: &mut dyn Reader, access: &Access, name: &str) -> Result<u32, ApiError> {
-    let sources = views::sources(reader, access)?;
-    let found = sources.into_iter().find(|(_, known)| known == name).map(|(number, _)| number);
-    found.ok_or_else(|| ApiError::not_found("source", name, "list them with `onefold source list`"))
-}
-
 fn read(steps: &RawValue, description: Option<&str>) -> Result<Preparation, ApiError> {
     let bad = |problems: Vec<String>| {
         let cure = "correct the places named; docs/preparation.md has the steps";
@@ -97,7 +91,7 @@ pub async fn show(
     Path(name): Path<String>,
 ) -> Result<Json<Shown>, ApiError> {
     app.read(move |app, reader| {
-        let source = number(reader, &access, &name)?;
+        let source = sources::number(reader, &access, &name)?;
         let definitions = app.definitions(reader, access.workspace)?;
         let newest = definitions.preparations.newest(source).cloned();
         let tallies: BTreeMap<String, i64> = views::tallies(reader, &access)?;
@@ -146,7 +140,7 @@ async fn change(
     replay: bool,
 ) -> Result<Json<super::Done>, ApiError> {
     let theirs = access.clone();
-    let source = app.read(move |_, reader| number(reader, &theirs, &name)).await?;
+    let source = app.read(move |_, reader| sources::number(reader, &theirs, &name)).await?;
     let preparation = preparation.and_then(|preparation| serde_json::to_value(preparation).ok());
     app.command(&access, Command::Prepare { source, preparation, replay }, true).await?;
     Ok(super::done())
@@ -162,7 +156,7 @@ pub async fn try_it(
 ) -> Result<Json<Trial>, ApiError> {
     let given = asked.steps.as_deref().map(|steps| read(steps, None)).transpose()?;
     app.read(move |app, reader| {
-        let source = number(reader, &access, &name)?;
+        let source = sources::number(reader, &access, &name)?;
         let definitions = app.definitions(reader, access.workspace)?;
         let known = || definitions.preparations.newest(source).and_then(|version| version.preparation.clone());
         let preparation = given.or_else(known).unwrap_or_default();
@@ -190,7 +184,7 @@ pub async fn quality(
     Query(query): Query<QualityQuery>,
 ) -> Result<Json<Report>, ApiError> {
     app.read(move |app, reader| {
-        let source = number(reader, &access, &name)?;
+        let source = sources::number(reader, &access, &name)?;
         let definitions = app.definitions(reader, access.workspace)?;
         let events = query.events.unwrap_or(10_000).clamp(1, 100_000);
         Ok(Json(preparations::quality(&*app.log, &access, &definitions, source, events)?))

@@ -106,11 +106,7 @@ async fn by_number(app: &Arc<App>, access: &Access, rules: Survivorship<String>)
         return Err(ApiError::bad_request("bad_rules", problems.join("; "), cure).with_problems(problems));
     }
     let theirs = access.clone();
-    let sources = app.read(move |_, reader| Ok(views::sources(reader, &theirs)?)).await?;
-    rules.try_map(|name| {
-        let number = sources.iter().find(|(_, known)| **known == name).map(|(number, _)| *number);
-        number.ok_or_else(|| ApiError::not_found("source", &name, "list them with `onefold source list`"))
-    })
+    app.read(move |_, reader| rules.try_map(|name| super::sources::number(reader, &theirs, &name))).await
 }
 
 /// Identity rules to be tried.

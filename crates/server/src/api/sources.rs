@@ -6,8 +6,9 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use onefold_model::rng;
-use onefold_state::{Scan, Value, schema};
+use onefold_model::{access::Access, rng};
+use onefold_pipeline::views;
+use onefold_state::{Reader, Scan, Value, schema};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -66,6 +67,13 @@ pub struct ChangeSource {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub config: Option<serde_json::Value>,
+}
+
+/// The number of the source of this name.
+pub(crate) fn number(reader: &mut dyn Reader, access: &Access, name: &str) -> Result<u32, ApiError> {
+    let found = views::sources(reader, access)?.into_iter().find(|(_, known)| known == name);
+    let number = found.map(|(number, _)| number);
+    number.ok_or_else(|| ApiError::not_found("source", name, "list them with `onefold source list`"))
 }
 
 /// The workspace's sources.
