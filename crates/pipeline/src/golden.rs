@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use crate::{
     Error,
     definitions::Workspace,
-    profile::{Node, PERSON, Profile},
+    profile::{Joined, Node, PERSON, Profile},
     views::{self, raw},
 };
 
@@ -68,8 +68,14 @@ const LOOKED_AT_MAX: usize = 20_000;
 const AT_ONCE: usize = 500;
 
 /// What each record says of a trait, the newest first, where they do not all say the same.
-pub(crate) fn conflict(nodes: &[Node], name: &str, sources: &BTreeMap<u32, String>) -> Vec<TraitRecord> {
-    let records = || nodes.iter().flat_map(|node| node.partial.traits.records(name).map(move |said| (node, said)));
+pub(crate) fn conflict(
+    nodes: &[Node],
+    name: &str,
+    sources: &BTreeMap<u32, String>,
+    facts: &Joined<'_>,
+) -> Vec<TraitRecord> {
+    let all = || nodes.iter().flat_map(|node| node.partial.traits.records(name).map(move |said| (node, said)));
+    let records = || all().filter(|(_, said)| facts.may_count(said));
     let mut values = records().map(|(_, said)| &said.value);
     let first = values.next();
     if values.all(|value| Some(value) == first) {
@@ -116,7 +122,7 @@ pub fn conflicts(
                 if of.is_some_and(|of| of != name) {
                     continue;
                 }
-                let records = conflict(&nodes, name, &sources);
+                let records = conflict(&nodes, name, &sources, &facts);
                 if !records.is_empty() {
                     let (id, value) = (profile.id.to_string(), raw(survivor.value.to_json()));
                     page.conflicts.push(Conflict { id, name: name.to_owned(), value, rule: survivor.rule, records });

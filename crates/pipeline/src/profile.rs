@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use onefold_model::{
     NodeId, ProfileId, Timestamp, Value as TraitValue, WorkspaceId,
     consent::{self, Unstated},
-    profile::{Partial, Series, Survivor, Survivorship},
+    profile::{Observed, Partial, Series, Survivor, Survivorship},
     segment::{Facts, MetricId},
 };
 use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
@@ -248,6 +248,12 @@ impl<'a> Joined<'a> {
     pub fn survivor(&self, name: &str) -> Option<Survivor<'a>> {
         let allows = |purpose: &str| self.consent(purpose, None).allowed;
         self.survivorship.survivor(self.nodes.iter().map(|node| &node.partial.traits), name, self.at, &allows)
+    }
+
+    /// Whether a value may be shown and used: it has not expired, and the person allows its source's purpose.
+    pub fn may_count(&self, observed: &Observed) -> bool {
+        let allows = |purpose: &str| self.consent(purpose, None).allowed;
+        self.survivorship.may_count(observed, self.at, &allows)
     }
 
     /// Every trait's value that counts, by name; traits that are gone are left out.

@@ -335,7 +335,8 @@ pub fn profile(
     let mut traits = BTreeMap::new();
     for (name, survivor) in facts.traits() {
         let all = nodes.iter().flat_map(|n| n.partial.traits.iter().filter(|(n, _)| *n == name)).flat_map(|(_, o)| o);
-        let mut history: Vec<&Observed> = all.filter(|other| other.value != *survivor.value).collect();
+        let mut history: Vec<&Observed> =
+            all.filter(|other| other.value != *survivor.value && facts.may_count(other)).collect();
         history.sort_by(|a, b| if a.outranks(b) { Ordering::Less } else { Ordering::Greater });
         let mut seen = vec![];
         history.retain(|o| {
@@ -352,7 +353,7 @@ pub fn profile(
                 at: o.at.to_string(),
             })
             .collect();
-        let conflict = golden::conflict(&nodes, name, &sources);
+        let conflict = golden::conflict(&nodes, name, &sources, &facts);
         let terms = terms(&definitions.survivorship, survivor.of);
         let view = TraitView { terms, conflict, history, ..TraitView::of(&survivor, &sources) };
         traits.insert(name.to_owned(), view);

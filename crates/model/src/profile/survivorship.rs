@@ -355,7 +355,8 @@ impl Survivorship {
         traits.iter().flat_map(|(_, said)| said).map(|said| self.expires(said)).min().unwrap_or(Timestamp::MAX)
     }
 
-    fn may_count(&self, observed: &Observed, at: Timestamp, allows: &dyn Fn(&str) -> bool) -> bool {
+    /// Whether a value may be used at `at`: it has not expired, and the person allows its source's purpose.
+    pub fn may_count(&self, observed: &Observed, at: Timestamp, allows: &dyn Fn(&str) -> bool) -> bool {
         let Some(terms) = self.parties.get(&observed.source) else { return true };
         let expires = self.expires(observed);
         (expires == Timestamp::MAX || at < expires) && terms.purpose.as_deref().is_none_or(allows)

@@ -177,6 +177,12 @@ fn others_values_go_when_their_terms_say_so() {
     world.run();
     assert_eq!(world.members("rich"), ["u1"]);
     oracle::check(&world);
+    // What may not be used is not shown beside what may.
+    world.send(identify("u1", json!({ "income": "low" })));
+    world.send(page("u1", "Home").consent("enrich", false));
+    world.run();
+    let income = &world.profile("u1").unwrap().traits["income"];
+    assert_eq!((income.value.get(), income.conflict.len(), income.history.len()), ("\"low\"", 0, 0));
     // Nothing comes, time alone passes: the value is no longer in the state.
     world.run_at(START.plus(2 * DAY + 1));
     assert_eq!((world.members("rich").len(), world.tally("traits.expired")), (0, 1));
