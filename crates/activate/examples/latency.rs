@@ -29,9 +29,24 @@ impl Permission for Allows {
     }
 }
 
-type Arrivals = Arc<Mutex<HashMap<String, i64>>>;
+impl onefold_activate::Arrivals for Allows {
+    fn is_open(&self, _: WorkspaceId, _: &str) -> bool {
+        false
+    }
 
-async fn receive(State(arrivals): State<Arrivals>, headers: HeaderMap, _body: Bytes) {
+    fn land<'a>(
+        &'a self,
+        _: WorkspaceId,
+        _: &'a str,
+        _: String,
+    ) -> futures_util::future::BoxFuture<'a, Result<(), onefold_activate::arrivals::Refused>> {
+        Box::pin(async { Err(onefold_activate::arrivals::Refused::NoSource) })
+    }
+}
+
+type Arrived = Arc<Mutex<HashMap<String, i64>>>;
+
+async fn receive(State(arrivals): State<Arrived>, headers: HeaderMap, _body: Bytes) {
     let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
     arrivals.lock().entry(id.to_owned()).or_insert(SystemClock.now().0);
 }
@@ -43,7 +58,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let store: Arc<dyn StateStore> =
         Arc::new(SqliteStore::open(folder.path().join("state.db"), schema::ALL, SqliteSettings::default())?);
-    let arrivals = Arrivals::default();
+    let arrivals = Arrived::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/", listener.local_addr()?);
     let app = Router::new().route("/", post(receive)).with_state(Arc::clone(&arrivals));
@@ -63,6 +78,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         data_folder: folder.path().to_owned(),
         exports_allowed: vec![],
         clock: Arc::new(SystemClock),
+        arrivals: Arc::new(Allows),
     };
     let wake = watch::Sender::new(0_u64);
     let deliverer = Deliverer {

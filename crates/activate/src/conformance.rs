@@ -67,6 +67,19 @@ pub async fn check(rig: Rig<'_>) {
     assert_eq!((rig.seen)().await, expect);
 
     one_bad_delivery_hurts_only_itself(&rig, limits.batch_max).await;
+
+    if rig.kinds.contains(&Kind::Erase) {
+        // Twice, as after a crash.
+        for _ in 0..2 {
+            let outcomes = destination.deliver(&[delivery(30, Kind::Erase, 1)]).await;
+            assert!(matches!(outcomes[..], [Outcome::Delivered { .. }]), "{outcomes:?}");
+        }
+        let held = (rig.seen)().await;
+        let theirs = |d: &&Delivery| d.profile == 1;
+        let keys: Vec<String> = all.iter().filter(theirs).map(|d| format!("event {}", d.key)).collect();
+        assert!(!held.contains("vip p_1") && keys.iter().all(|key| !held.contains(key)), "{held:?}");
+        assert!(held.contains("vip p_3"), "others stay: {held:?}");
+    }
 }
 
 fn bad_configurations_are_refused(rig: &Rig<'_>) {

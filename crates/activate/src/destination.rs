@@ -11,6 +11,7 @@ use onefold_model::{Clock, Timestamp, WorkspaceId};
 use serde_json::Value;
 
 use crate::{
+    arrivals::Arrivals,
     config::{self, Common, ConfigError},
     egress::Egress,
 };
@@ -51,6 +52,8 @@ pub enum Kind {
     Enter,
     /// A profile left a segment.
     Leave,
+    /// A person is erased: the target forgets them, by the profile's id and identifiers in the payload.
+    Erase,
 }
 
 impl Kind {
@@ -60,12 +63,13 @@ impl Kind {
             Kind::Event => "event",
             Kind::Enter => "enter",
             Kind::Leave => "leave",
+            Kind::Erase => "erase",
         }
     }
 
     /// Reads what [`name`](Self::name) gives.
     pub fn parse(text: &str) -> Option<Kind> {
-        [Kind::Event, Kind::Enter, Kind::Leave].into_iter().find(|kind| kind.name() == text)
+        [Kind::Event, Kind::Enter, Kind::Leave, Kind::Erase].into_iter().find(|kind| kind.name() == text)
     }
 }
 
@@ -142,9 +146,11 @@ pub struct Fault {
 /// 5. **No waiting inside** beyond the target's own time-out: retries, rates and pauses are the loop's. A call may be
 ///    dropped at any await; its outcome is then unknown and the delivery comes again.
 /// 6. **Causes and details name no person.**
-/// 7. An empty batch gives an empty list and touches nothing.
+/// 7. **Erased is gone.** A [`Kind::Erase`] that is called delivered has taken out of the target what earlier deliveries of this
+///    profile left there, as far as the target is ours to change; a target of others is told.
+/// 8. An empty batch gives an empty list and touches nothing.
 pub trait Destination: Send + Sync {
-    /// The connector's kind: `webhook`, `file`, `postgres`.
+    /// The connector's kind: `webhook`, `file`, `postgres`, `lookup`.
     fn kind(&self) -> &'static str;
 
     /// What it asks of the loop. Always the same.
@@ -170,6 +176,8 @@ pub struct Context {
     pub exports_allowed: Vec<PathBuf>,
     /// The time, for signatures.
     pub clock: Arc<dyn Clock>,
+    /// Where what a target answers enters.
+    pub arrivals: Arc<dyn Arrivals>,
 }
 
 /// A kind of destination.

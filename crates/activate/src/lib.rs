@@ -9,6 +9,7 @@
 //! Delivery is at least once: a crash between the hand-off and the receipt hands the same row over again, with the
 //! same idempotency key.
 
+pub mod arrivals;
 pub mod backoff;
 pub mod breaker;
 pub mod config;
@@ -24,6 +25,7 @@ mod rows;
 #[cfg(test)]
 mod testing;
 
+pub use arrivals::Arrivals;
 pub use config::{Common, ConfigError};
 pub use delivery::{Deliverer, Handle, Permission, Permit, Settings, Status};
 pub use destination::{Connector, Context, Delivery, Destination, Fault, Kind, Limits, Outcome, Registry};

@@ -19,7 +19,10 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{Connector, Context, Delivery, Destination, Egress, Fault, Kind, Limits, Outcome, config::ConfigError};
+use crate::{
+    Arrivals, Connector, Context, Delivery, Destination, Egress, Fault, Kind, Limits, Outcome, arrivals::Refused,
+    config::ConfigError,
+};
 
 /// A clock that goes with tokio's, so that it stands still and jumps where tokio's does.
 pub struct TokioClock(tokio::time::Instant);
@@ -47,6 +50,7 @@ pub fn context(allowed: &[&str], data_folder: &std::path::Path, clock: Arc<dyn C
         data_folder: data_folder.to_owned(),
         exports_allowed: vec![],
         clock,
+        arrivals: Arc::new(Landing::default()),
     }
 }
 
@@ -54,6 +58,9 @@ pub fn delivery(at_offset: i64, kind: Kind, profile: i64) -> Delivery {
     let id = format!("p_{profile}");
     let body = match kind {
         Kind::Event => json!({"type": "track", "event": "order", "profile": {"id": id}}),
+        Kind::Erase => {
+            json!({"type": "erase", "profile": {"id": id, "identifiers": []}, "at": "2027-01-15T08:00:00.000Z"})
+        }
         Kind::Enter | Kind::Leave => json!({
             "type": "audience", "action": kind.name(), "segment": "vip", "at": "2027-01-15T08:00:00.000Z",
             "profile": {"id": id, "identifiers": [{"kind": "email", "value": format!("{profile}@example.com")}],
@@ -67,7 +74,7 @@ pub fn delivery(at_offset: i64, kind: Kind, profile: i64) -> Delivery {
         place: 0,
         key: format!("k{at_offset}"),
         kind,
-        segment: if kind == Kind::Event { String::new() } else { "vip".into() },
+        segment: if matches!(kind, Kind::Event | Kind::Erase) { String::new() } else { "vip".into() },
         profile,
         created: Timestamp(START_MS),
         attempts: 0,
@@ -83,6 +90,7 @@ pub fn held<'d>(deliveries: impl IntoIterator<Item = (Kind, &'d str, &'d str, &'
             Kind::Event => drop(held.insert(format!("event {key}"))),
             Kind::Enter => drop(held.insert(format!("{segment} {profile}"))),
             Kind::Leave => drop(held.remove(&format!("{segment} {profile}"))),
+            Kind::Erase => {}
         }
     }
     held
@@ -207,6 +215,46 @@ impl Destination for FakeDestination {
     }
 }
 
+/// Takes every event of the sources that are not called `nowhere`.
+#[derive(Default)]
+pub struct Landing {
+    taken: Mutex<Vec<String>>,
+    refusals: Mutex<VecDeque<Refused>>,
+}
+
+impl Landing {
+    /// Refuses the next.
+    pub fn refuse(&self, refused: Refused) {
+        self.refusals.lock().push_back(refused);
+    }
+
+    /// The workspace, the source and the event of each that was taken.
+    pub fn taken(&self) -> Vec<String> {
+        self.taken.lock().clone()
+    }
+}
+
+impl Arrivals for Landing {
+    fn is_open(&self, _: WorkspaceId, source: &str) -> bool {
+        source != "nowhere"
+    }
+
+    fn land<'a>(
+        &'a self,
+        workspace: WorkspaceId,
+        source: &'a str,
+        event: String,
+    ) -> BoxFuture<'a, Result<(), Refused>> {
+        Box::pin(async move {
+            if let Some(refused) = self.refusals.lock().pop_front() {
+                return Err(refused);
+            }
+            self.taken.lock().push(format!("{} {source} {event}", workspace.0));
+            Ok(())
+        })
+    }
+}
+
 /// A request that a [`Receiver`] got.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -238,7 +286,7 @@ type Headers = &'static [(&'static str, &'static str)];
 #[derive(Default)]
 struct Received {
     requests: Mutex<Vec<Request>>,
-    answers: Mutex<VecDeque<(u16, Headers)>>,
+    answers: Mutex<VecDeque<(u16, Headers, &'static str)>>,
     objects: Mutex<HashMap<String, Bytes>>,
 }
 
@@ -254,7 +302,12 @@ impl Receiver {
 
     /// What to answer next, in order, before answering 200 again.
     pub fn answer(&self, status: u16, headers: Headers) {
-        self.state.answers.lock().push_back((status, headers));
+        self.state.answers.lock().push_back((status, headers, "told so"));
+    }
+
+    /// What to answer next, with this body.
+    pub fn answer_with(&self, status: u16, body: &'static str) {
+        self.state.answers.lock().push_back((status, &[], body));
     }
 
     pub fn requests(&self) -> Vec<Request> {
@@ -282,10 +335,11 @@ async fn receive(
     body: Bytes,
 ) -> axum::response::Response {
     let path = uri.path().to_owned();
-    let request = Request { method: method.clone(), path: path.clone(), headers, body: body.clone() };
+    let query = uri.query().filter(|_| method == Method::GET).map(|query| format!("?{query}")).unwrap_or_default();
+    let request = Request { method: method.clone(), path: path.clone() + &query, headers, body: body.clone() };
     state.requests.lock().push(request);
-    if let Some((status, headers)) = state.answers.lock().pop_front() {
-        let mut response = (StatusCode::from_u16(status).unwrap(), "told so").into_response();
+    if let Some((status, headers, body)) = state.answers.lock().pop_front() {
+        let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
         for (name, value) in headers {
             response.headers_mut().insert(*name, value.parse().unwrap());
         }
@@ -296,6 +350,17 @@ async fn receive(
         Method::PUT => {
             state.objects.lock().insert(path, body);
             (tags, "").into_response()
+        }
+        // Amazon's store lists (ListObjectsV2).
+        Method::GET if uri.query().is_some_and(|query| query.contains("list-type=2")) => {
+            let bucket = format!("{path}/");
+            let objects = state.objects.lock();
+            let listed = objects.iter().filter_map(|(name, body)| Some((name.strip_prefix(&bucket)?, body.len())));
+            let listed = listed.map(|(name, size)| {
+                format!("<Contents><Key>{name}</Key><LastModified>2027-01-15T08:00:00.000Z</LastModified><ETag>1</ETag><Size>{size}</Size></Contents>")
+            });
+            let listed: String = listed.collect();
+            format!("<ListBucketResult><KeyCount>1</KeyCount>{listed}</ListBucketResult>").into_response()
         }
         Method::GET => match state.objects.lock().get(&path) {
             Some(body) => (tags, body.clone()).into_response(),

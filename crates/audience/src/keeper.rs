@@ -167,7 +167,12 @@ impl Keeper {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// Forgets all indexes, and goes on: the next questions begin anew.
+    /// Forgets a workspace's index: the next question begins anew.
+    pub fn forget(&self, workspace: WorkspaceId) {
+        self.workspaces.lock().remove(&workspace);
+    }
+
+    /// Forgets all indexes, and goes on.
     pub fn clear(&self) {
         self.workspaces.lock().clear();
         self.stopped.store(false, Ordering::Relaxed);

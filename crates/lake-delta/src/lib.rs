@@ -10,6 +10,7 @@
 pub mod cluster;
 mod commit;
 mod engine;
+mod erase;
 mod error;
 mod files;
 mod functions;
@@ -21,7 +22,7 @@ mod view;
 mod wire;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -223,5 +224,9 @@ impl Lake for DeltaLake {
 
     fn maintain(&self, workspace: WorkspaceId) -> Result<(), Error> {
         maintain::maintain(self, workspace)
+    }
+
+    fn erase(&self, workspace: WorkspaceId, nodes: &BTreeSet<i64>) -> Result<u64, Error> {
+        erase::erase(self, workspace, nodes)
     }
 }

@@ -62,7 +62,7 @@ pub fn maintain(lake: &DeltaLake, workspace: WorkspaceId) -> Result<(), Error> {
 }
 
 /// Does something with a table if it is as readers see it, and lets them see what it has become; whether it was.
-fn act(
+pub fn act(
     lake: &DeltaLake,
     workspace: WorkspaceId,
     tables: &mut BTreeMap<Table, Arc<View>>,
@@ -88,7 +88,7 @@ fn has_many_versions(lake: &DeltaLake, view: &View) -> bool {
 }
 
 /// Replaces a table by the rows of it that count.
-async fn keep_versions_that_count(
+pub async fn keep_versions_that_count(
     lake: &DeltaLake,
     published: &Published,
     open: &mut Open,
@@ -164,6 +164,19 @@ fn merged() -> DeltaOperation {
 /// Deletes files that no version of the table within the retention names, those of writes that were never committed
 /// included; at most as often as the retention or an hour.
 async fn clear_up(lake: &DeltaLake, open: &mut Open) -> Result<(), Cause> {
+    let (now, retention) = (lake.clock.now(), lake.settings.retention);
+    let pause_ms = retention.as_millis().min(HOUR_MS) as i64;
+    if open.cleared.is_some_and(|cleared| now < cleared.plus(pause_ms)) {
+        return Ok(());
+    }
+    let retention = chrono::Duration::from_std(retention).unwrap_or(chrono::Duration::MAX);
+    vacuum(lake, open, retention).await?;
+    open.cleared = Some(now);
+    Ok(())
+}
+
+/// Deletes files that no version of the table within the retention names.
+pub async fn vacuum(lake: &DeltaLake, open: &mut Open, retention: chrono::Duration) -> Result<(), Cause> {
     #[derive(Debug)]
     struct Now(Timestamp);
     impl vacuum::Clock for Now {
@@ -171,15 +184,9 @@ async fn clear_up(lake: &DeltaLake, open: &mut Open) -> Result<(), Cause> {
             self.0.0
         }
     }
-    let (now, retention) = (lake.clock.now(), lake.settings.retention);
-    let pause_ms = retention.as_millis().min(HOUR_MS) as i64;
-    if open.cleared.is_some_and(|cleared| now < cleared.plus(pause_ms)) {
-        return Ok(());
-    }
-    let retention = chrono::Duration::from_std(retention).unwrap_or(chrono::Duration::MAX);
+    let now = Arc::new(Now(lake.clock.now()));
     let vacuum = open.delta().clone().vacuum().with_mode(vacuum::VacuumMode::Full).with_retention_period(retention);
-    vacuum.with_enforce_retention_duration(false).with_clock(Arc::new(Now(now))).await?;
-    open.cleared = Some(now);
+    vacuum.with_enforce_retention_duration(false).with_clock(now).await?;
     open.update().await?;
     Ok(())
 }

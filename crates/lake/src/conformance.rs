@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use arrow_array::{
-    Array as _, ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    Array as _, ArrayRef, BooleanArray, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
     cast::AsArray as _,
     types::{Int32Type, Int64Type},
 };
@@ -25,6 +26,7 @@ pub fn check(make: &dyn Fn() -> Arc<dyn Lake>) {
     frequent_members_become_columns(&*make());
     maintenance_changes_nothing_that_is_seen(&*make());
     workspaces_are_apart(&*make());
+    who_is_erased_is_not_in_any_version(&*make());
 }
 
 fn times(count: usize) -> ArrayRef {
@@ -224,4 +226,49 @@ fn workspaces_are_apart(lake: &dyn Lake) {
     publish(lake, TWO, 3);
     assert_eq!(seen(lake, TWO, Table::Profiles, ["profile", "offset"]), BTreeSet::from([(2, 3)]));
     assert_eq!(versions(lake), BTreeSet::from([(1, 10)]));
+}
+
+/// Rows of events: day, node.
+fn events(offset: i64, nodes: &[(i32, i64)]) -> RecordBatch {
+    let count = nodes.len();
+    let same = |text: &'static str| texts(std::iter::repeat_n(text, count));
+    let column = |name: &str| -> ArrayRef {
+        match name {
+            "day" => Arc::new(Date32Array::from_iter_values(nodes.iter().map(|(day, _)| *day))),
+            "offset" => Arc::new(Int64Array::from_iter_values((0..count as i64).map(|place| offset + place))),
+            "node" => Arc::new(Int64Array::from_iter_values(nodes.iter().map(|(_, node)| *node))),
+            "time" | "received" | "sent" => times(count),
+            "promoted" => Arc::new(Int32Array::from(vec![0; count])),
+            "context" | "traits" | "properties" => same("{}"),
+            _ => same("x"),
+        }
+    };
+    let columns: Vec<ArrayRef> = Table::Events.schema().fields().iter().map(|field| column(field.name())).collect();
+    RecordBatch::try_new(Table::Events.schema().clone(), columns).expect("rows of events")
+}
+
+fn who_is_erased_is_not_in_any_version(lake: &dyn Lake) {
+    write(lake, ONE, Table::Events, 0, 10, events(0, &[(1, 1), (1, 2), (2, 3), (2, 1), (3, 2)]));
+    write(lake, ONE, Table::Profiles, 0, 10, profiles(10, &[(1, false, "{}"), (2, false, "{}")]));
+    write(lake, ONE, Table::Identifiers, 0, 10, identifiers(10, &[(1, 1), (1, 3), (2, 2)]));
+    write(lake, ONE, Table::Events, 10, 20, events(10, &[(3, 3), (4, 2)]));
+    write(lake, ONE, Table::Profiles, 10, 20, profiles(20, &[(1, true, "")]));
+    write(lake, ONE, Table::Identifiers, 10, 20, identifiers(20, &[]));
+    publish(lake, ONE, 20);
+    assert_eq!(lake.erase(ONE, &BTreeSet::from([1, 3])).expect("it is erased"), 4);
+    let check = || {
+        assert_eq!(seen(lake, ONE, Table::Events, ["offset", "node"]), BTreeSet::from([(1, 2), (4, 2), (11, 2)]));
+        assert_eq!(versions(lake), BTreeSet::from([(2, 10)]));
+        assert_eq!(seen(lake, ONE, Table::Identifiers, ["node", "profile"]), BTreeSet::from([(2, 2)]));
+        assert_eq!(lake.offset(ONE, Table::Events).expect("an offset"), 20);
+    };
+    check();
+    assert_eq!(lake.erase(ONE, &BTreeSet::from([1, 3])).expect("once more"), 0);
+    check();
+    write(lake, ONE, Table::Events, 20, 30, events(20, &[(4, 5)]));
+    write(lake, ONE, Table::Profiles, 20, 30, profiles(30, &[(5, false, "{}")]));
+    publish(lake, ONE, 30);
+    lake.maintain(ONE).expect("it is maintained");
+    assert_eq!(seen(lake, ONE, Table::Events, ["offset", "node"]).len(), 4);
+    assert_eq!(lake.erase(TWO, &BTreeSet::from([1])).expect("nothing is there"), 0);
 }

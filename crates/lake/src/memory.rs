@@ -1,6 +1,6 @@
 //! Tables in memory, for tests: the contract in its plainest form.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use arrow_array::{BooleanArray, RecordBatch, cast::AsArray as _, types::Int64Type};
 use onefold_model::WorkspaceId;
@@ -81,6 +81,33 @@ impl Lake for MemoryLake {
             })?;
         }
         Ok(())
+    }
+
+    fn erase(&self, workspace: WorkspaceId, nodes: &BTreeSet<i64>) -> Result<u64, Error> {
+        let mut tables = self.tables.lock();
+        let mut gone = 0;
+        let last = tables.get(&(workspace, Table::Profiles)).map(|contents| latest(&contents.rows)).unwrap_or_default();
+        for (table, contents) in tables.iter_mut().filter(|((of, _), _)| *of == workspace).map(|((_, t), c)| (*t, c)) {
+            for rows in &mut contents.rows {
+                match table {
+                    Table::Profiles | Table::Identifiers => *rows = keep(rows, &last)?,
+                    Table::Events => {
+                        let stay: BooleanArray =
+                            numbers(rows, "node").iter().map(|node| Some(!nodes.contains(node))).collect();
+                        gone += stay.false_count() as u64;
+                        let columns: Result<Vec<_>, _> =
+                            rows.columns().iter().map(|column| arrow_select::filter::filter(column, &stay)).collect();
+                        *rows = RecordBatch::try_new(rows.schema(), columns?)?;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        drop(tables);
+        match self.published(workspace) {
+            Some(as_of) => self.publish(workspace, as_of).map(|()| gone),
+            None => Ok(gone),
+        }
     }
 
     fn maintain(&self, _: WorkspaceId) -> Result<(), Error> {

@@ -1,5 +1,7 @@
 //! What stores the tables.
 
+use std::collections::BTreeSet;
+
 use arrow_array::RecordBatch;
 use onefold_model::{Timestamp, WorkspaceId};
 
@@ -101,6 +103,11 @@ pub trait Lake: Send + Sync {
         table: Table,
         on: &mut dyn FnMut(RecordBatch) -> Result<(), Error>,
     ) -> Result<(), Error>;
+
+    /// Takes the people of these nodes out of what is published, for good: their events, and every version of a person that
+    /// does not count; what is left names none of them, as far as what is published knows that they have gone. The files that
+    /// had them are deleted, so a question at work may fail. Gives how many events went. Nothing else may write meanwhile.
+    fn erase(&self, workspace: WorkspaceId, nodes: &BTreeSet<i64>) -> Result<u64, Error>;
 
     /// Merges small files and drops versions that no longer count, where it is worth it; deletes files that no table has
     /// named for long. What readers see stays the same.

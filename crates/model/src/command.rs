@@ -184,6 +184,16 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         decision: Option<Decision>,
     },
+    /// The people whom these identifiers name, by their nodes, go, with all that is derived from what they did; destinations are told.
+    /// That they are not let in again, and that the log forgets them, is done beside.
+    Erase {
+        /// The request that asks for it.
+        request: String,
+        /// Nodes of the people.
+        nodes: Vec<NodeId>,
+    },
+    /// The list of who is not let in has changed: it is read anew.
+    Suppression,
     /// A consent by an operator, with proof elsewhere.
     Consent {
         /// Whose.
@@ -196,6 +206,20 @@ pub enum Command {
         /// What.
         state: State,
     },
+}
+
+impl Command {
+    /// The identifiers of people that it names.
+    pub fn subjects(&self) -> Vec<&IdentifierRef> {
+        match self {
+            Command::Override { subject, .. } | Command::Consent { subject, .. } => vec![subject],
+            Command::Merge { a, b } | Command::LinkDecide { a, b, .. } | Command::Unmerge { a, b: Some(b) } => {
+                vec![a, b]
+            }
+            Command::Unmerge { a, b: None } => vec![a],
+            _ => vec![],
+        }
+    }
 }
 
 /// A log record that is not a command of a known version.

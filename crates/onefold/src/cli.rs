@@ -79,6 +79,9 @@ pub enum Command {
     /// What leaves the house.
     #[command(subcommand)]
     Destination(Destination),
+    /// What people may ask for under privacy law: erasure, and not to be let in again.
+    #[command(subcommand)]
+    Privacy(Privacy),
     /// Events that were refused.
     #[command(subcommand)]
     Deadletter(Deadletter),
@@ -230,6 +233,49 @@ pub struct Import {
     /// Answer when all is in the log, not when all profiles are up to date.
     #[arg(long)]
     pub no_wait: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Privacy {
+    /// Erase people from everything that is kept, and keep them out. Without --yes: say who and what is meant.
+    Erase {
+        /// E-mail addresses, phone numbers with +, user ids, `kind:value`.
+        #[arg(required_unless_present = "file")]
+        identifiers: Vec<String>,
+        /// A file with an identifier a line.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Do it.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Write everything that is held of a person into a ZIP of JSON and CSV, for the person.
+    Access {
+        identifier: String,
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// What was asked for, the newest first.
+    Requests,
+    /// A request, with its signed receipt.
+    Show { request: String },
+    /// Whether a receipt is genuine: a file with what `signed` of a request says.
+    Check {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Keep people out from now on, without erasing what is there.
+    Suppress {
+        #[arg(required = true)]
+        identifiers: Vec<String>,
+    },
+    /// Whether somebody is kept out.
+    Suppressed { identifier: String },
+    /// Let people in again who asked for it.
+    Lift {
+        #[arg(required = true)]
+        identifiers: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -27,7 +27,7 @@ use onefold_state::{Reader, Row, Scan, Value, schema};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use crate::{Error, effects::Effects, preparations::Preparations, profile::Joined};
+use crate::{Error, effects::Effects, preparations::Preparations, profile::Joined, suppression::Suppressed};
 
 /// A definition's place in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +83,8 @@ pub struct Workspace {
     pub survivorship: Arc<Survivorship>,
     /// What is done to each source's events first.
     pub preparations: Arc<Preparations>,
+    /// Who is not let in.
+    pub suppressed: Arc<Suppressed>,
     /// For calendar days.
     pub time_zone: TimeZone,
     /// By name.
@@ -162,6 +164,7 @@ impl Workspace {
             link_model: None,
             survivorship: Arc::default(),
             preparations: Arc::default(),
+            suppressed: Arc::default(),
             time_zone: TimeZone::UTC,
             segments: BTreeMap::new(),
             computed: BTreeMap::new(),
@@ -199,6 +202,7 @@ impl Workspace {
             workspace.take(store, &row)?;
         }
         workspace.preparations = Arc::new(Preparations::load(store, id)?);
+        workspace.suppressed = Arc::new(Suppressed::load(store, id)?);
         workspace.recompile(None);
         Ok(workspace)
     }

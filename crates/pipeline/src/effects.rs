@@ -66,6 +66,11 @@ impl Effects {
         }
     }
 
+    /// The record at work changes what a workspace has defined.
+    pub fn redefine(&mut self, workspace: WorkspaceId) {
+        self.redefined.insert(workspace, self.offset);
+    }
+
     /// Puts a row when the batch is written.
     pub fn put(&mut self, table: &'static Table, row: Row) {
         self.note(table, &row);

@@ -23,11 +23,12 @@ use utoipa::ToSchema;
 
 use crate::{
     Error,
+    definitions::Workspace,
     fold::observed,
     identity::{is_withdrawn, named, region, rules_history, statement_of},
-    preparations::{Preparations, prepared},
+    preparations::prepared,
     prepare::Event,
-    profile::{Node, PERSON, Profile},
+    profile::{Joined, Node, PERSON, Profile},
     views::{self, IdentifierView, TraitView},
 };
 
@@ -228,7 +229,8 @@ pub fn then(
     let complete = offsets.len() <= EVENTS_MAX;
     let history = rules_history(store, access.workspace)?;
     let rules = &history.last().unwrap_or(&history[0]).1;
-    let preparations = Preparations::load(store, access.workspace)?;
+    let definitions = Workspace::load(store, access.workspace)?;
+    let preparations = &definitions.preparations;
     let (mut traits, mut events, mut missing) = (Traits::default(), 0, false);
     let partition = access.workspace.partition(log.partitions());
     let mut block: Option<onefold_log::Block> = None;
@@ -256,6 +258,10 @@ pub fn then(
             traits.observe(name, observed(&event, raw));
         }
     }
+    // What may not be used any more is not shown as of a time when it could be, either.
+    let survivorship = &definitions.survivorship;
+    let joined = Joined { nodes: own.iter().collect(), unstated: definitions.unstated, survivorship, at: access.at };
+    traits.forget(|observed| !joined.may_count(observed));
     let sources = views::sources(store, access)?;
     Ok(Some(ThenView {
         at: at.to_string(),

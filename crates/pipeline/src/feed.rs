@@ -264,9 +264,17 @@ impl Person {
         self.nodes.iter().map(|node| (node.id, node.kind.as_str(), node.value.as_str()))
     }
 
-    /// Its nodes: of each its kind, its value, and the traits that were said of it.
-    pub fn records(&self) -> impl Iterator<Item = (NodeId, &str, &str, &Traits)> {
-        self.nodes.iter().map(|node| (node.id, node.kind.as_str(), node.value.as_str(), &node.partial.traits))
+    /// Its nodes: of each its kind, its value, and the traits that were said of it and may be used.
+    pub fn records(&self) -> impl Iterator<Item = (NodeId, &str, &str, Cow<'_, Traits>)> {
+        let joined = self.joined();
+        let has_terms = !joined.survivorship.parties.is_empty();
+        self.nodes.iter().map(move |node| {
+            let mut traits = Cow::Borrowed(&node.partial.traits);
+            if has_terms {
+                traits.to_mut().forget(|observed| !joined.may_count(observed));
+            }
+            (node.id, node.kind.as_str(), node.value.as_str(), traits)
+        })
     }
 
     /// Whether it may be reached for a purpose, by a channel where one is named.

@@ -40,6 +40,13 @@ pub(crate) struct Changed {
 impl Partition {
     pub(crate) fn apply_event(&mut self, txn: &mut dyn Txn, event: &Event<'_>) -> Result<Verdict, Error> {
         let workspace = event.record.workspace;
+        // Before its id is remembered: under other rules the same event may be sent again.
+        if event.identity.identifiers.is_empty() && event.kind != Kind::Object {
+            self.effects.tally(workspace, "identifiers.dropped", event.identity.dropped.into());
+            let why = "all its identifiers are blocked or malformed; see the identity rules";
+            self.refuse(event.offset, &event.came, "no_accepted_identifier", why);
+            return Ok(Verdict::Refused);
+        }
         // Engine time, which never goes back: whether an id is remembered must not depend on how the log was cut.
         if !self.dedupe.insert(txn, event.key, event.may_be_known, self.now, event.record.for_ever)? {
             self.effects.tally(workspace, "events.duplicate", 1);
@@ -56,11 +63,6 @@ impl Partition {
         }
         if event.identity.dropped > 0 {
             self.effects.tally(workspace, "identifiers.dropped", event.identity.dropped.into());
-        }
-        if event.identity.identifiers.is_empty() {
-            let why = "all its identifiers are blocked or malformed; see the identity rules";
-            self.refuse(event.offset, &event.record, "no_accepted_identifier", why);
-            return Ok(Verdict::Refused);
         }
         self.effects.tally(workspace, "events.accepted", 1);
         self.observe_properties(event);
@@ -236,8 +238,8 @@ impl Partition {
     pub(crate) fn refuse(&mut self, offset: u64, record: &EventRecord<'_>, code: &str, reason: &str) {
         let workspace = record.workspace;
         self.effects.tally(workspace, "events.refused", 1);
-        // Dead letters are kept: a rebuild has them already.
-        if self.silent {
+        // Dead letters are kept: a rebuild has them already, but for those that other preparations make.
+        if self.silent && !self.replays {
             return;
         }
         self.effects.put(

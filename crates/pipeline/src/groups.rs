@@ -159,6 +159,32 @@ pub(crate) fn of_nodes(store: &mut dyn Reader, access: &Access, nodes: &[Node]) 
     Ok(shown)
 }
 
+/// What was said of a person's nodes and a group: the first of the nodes that it was said of, since when, and what counts.
+fn of_group(
+    store: &mut dyn Reader,
+    access: &Access,
+    nodes: &[Node],
+    entity: EntityType,
+    id: &Value,
+) -> Result<Option<(NodeId, Timestamp, Membership)>, Error> {
+    let key = |node: &Node| {
+        vec![Value::Int(access.workspace.0.into()), Value::Int(entity.0.into()), id.clone(), Value::Int(node.id.0)]
+    };
+    let rows = store.get(&schema::OBJECT_MEMBER, &nodes.iter().map(key).collect::<Vec<Row>>())?;
+    let mut found: Option<(NodeId, Timestamp, Membership)> = None;
+    for row in rows.into_iter().flatten() {
+        let (node, since, said) = (NodeId(row[3].as_int()?), Timestamp(row[4].as_int()?), Membership::decode(&row)?);
+        found = Some(match found {
+            None => (node, since, said),
+            Some((first, at, known)) => {
+                let last = Membership { left: known.left.max(said.left), role: known.role.max(said.role) };
+                (first.min(node), at.min(since), last)
+            }
+        });
+    }
+    Ok(found)
+}
+
 /// The members of an account or a household, in the order of the identifiers of which it was said, a page at a time.
 pub fn members(
     store: &mut dyn Reader,
@@ -173,20 +199,33 @@ pub fn members(
     let prefix = vec![workspace.clone(), Value::Int(entity.0.into()), Value::Text(id.into_owned())];
     let after = after.map(|node| prefix.iter().cloned().chain([Value::Int(node.0)]).collect());
     let mut members = vec![];
-    for row in store.scan(&Scan { after, ..Scan::prefix(&schema::OBJECT_MEMBER, prefix, limit) })? {
-        let membership = Membership::decode(&row)?;
-        let key = vec![workspace.clone(), PERSON, row[3].clone()];
-        let Some(node) = store.get(&schema::NODE, &[key])?.pop().flatten() else { continue };
-        let node = Node::from_row(&node, store)?;
-        if membership.has_left() {
-            continue;
+    let mut after: Option<Row> = after;
+    while members.len() < limit {
+        let scan = Scan { after: after.take(), ..Scan::prefix(&schema::OBJECT_MEMBER, prefix.clone(), limit) };
+        let rows = store.scan(&scan)?;
+        for row in &rows {
+            let key = vec![workspace.clone(), PERSON, row[3].clone()];
+            let Some(node) = store.get(&schema::NODE, &[key])?.pop().flatten() else { continue };
+            let node = Node::from_row(&node, store)?;
+            // Of a person of several identifiers what was said last of any of them counts, and the first is shown.
+            let Some((_, all)) = views::load(store, access, node.profile)? else { continue };
+            let said = of_group(store, access, &all, entity, &row[2])?;
+            let Some((first, since, membership)) = said.filter(|(first, ..)| *first == node.id) else { continue };
+            if membership.has_left() || members.len() == limit {
+                continue;
+            }
+            debug_assert_eq!(first, node.id);
+            members.push(GroupMember {
+                profile: ProfileId::to_string(&node.profile),
+                identifier: views::identifier(&node),
+                role: membership.role().map(str::to_owned),
+                since: since.to_string(),
+            });
         }
-        members.push(GroupMember {
-            profile: ProfileId::to_string(&node.profile),
-            identifier: views::identifier(&node),
-            role: membership.role().map(str::to_owned),
-            since: Timestamp(row[4].as_int()?).to_string(),
-        });
+        match rows.last() {
+            Some(last) if rows.len() == limit => after = Some(last[..schema::OBJECT_MEMBER.key].to_vec()),
+            _ => break,
+        }
     }
     Ok(members)
 }

@@ -442,11 +442,24 @@ impl Partition {
         }
     }
 
-    /// A profile without known identifiers has been silent up to `at`: it goes, with its nodes and what was said of them.
+    /// A profile without known identifiers has been silent up to `at`: it goes.
     pub(crate) fn expire(&mut self, txn: &mut dyn Txn, id: ProfileId, at: Timestamp, offset: u64) -> Result<(), Error> {
+        if let Some(workspace) = self.profiles.peek(&id).map(|profile| profile.workspace) {
+            self.effects.tally(workspace, "profiles.expired", 1);
+        }
+        self.end_profile(txn, id, at, offset)
+    }
+
+    /// A profile goes, with its nodes and what was said of them.
+    pub(crate) fn end_profile(
+        &mut self,
+        txn: &mut dyn Txn,
+        id: ProfileId,
+        at: Timestamp,
+        offset: u64,
+    ) -> Result<(), Error> {
         let Some(profile) = self.remove_profile(id, at, offset) else { return Ok(()) };
         let workspace = profile.workspace;
-        self.effects.tally(workspace, "profiles.expired", 1);
         self.write(txn)?;
         let mut freed: Vec<NodeId> = vec![];
         for node in &profile.nodes {

@@ -29,6 +29,7 @@ use crate::{
     partition::Partition,
     preparations::{self, prepared},
     prepare::Event,
+    suppression::Suppressed,
     verdict::{self, Verdict},
 };
 
@@ -197,6 +198,12 @@ impl Partition {
             Command::LinkDecide { a, b, decision } => {
                 self.decide_link(txn, workspace, [&a, &b], decision, &caller, offset)?;
             }
+            Command::Erase { nodes, .. } => self.erase(txn, workspace, &nodes, offset)?,
+            Command::Suppression => {
+                let list = Suppressed::load(txn, workspace)?;
+                self.definitions(workspace).suppressed = Arc::new(list);
+                self.effects.redefine(workspace);
+            }
             Command::Consent { subject, purpose, channel, state } => {
                 let strength = consent::Strength::Operator;
                 let row = consent::Row { at, state, strength, purpose, channel, offset };
@@ -323,8 +330,9 @@ impl Partition {
 
     fn do_page(&mut self, txn: &mut dyn Txn, workspace: WorkspaceId, page: &Page, offset: u64) -> Result<(), Error> {
         let at_work = self.jobs.pages.iter().position(|job| job.workspace == workspace && job.work == page.work);
-        let Some(place) = at_work.filter(|place| self.jobs.pages[*place].after == page.after) else { return Ok(()) };
-        let profiles = self.page(txn, workspace, page.after, page.limit)?;
+        // A rebuild without people who were erased meanwhile comes further with each page.
+        let Some(place) = at_work.filter(|place| self.jobs.pages[*place].after >= page.after) else { return Ok(()) };
+        let profiles = self.page(txn, workspace, self.jobs.pages[place].after, page.limit)?;
         match &page.work {
             PageWork::Evaluate | PageWork::Traits => {
                 for profile in &profiles {

@@ -41,7 +41,7 @@ impl Partition {
         let (Some(kind), Some(id)) = (kind, id) else {
             self.refuse(
                 event.offset,
-                &event.record,
+                &event.came,
                 "malformed_object",
                 "its objectType or objectId is empty or too long",
             );
@@ -49,7 +49,7 @@ impl Partition {
         };
         let Some(entity) = self.entity_type(txn, event, &kind)? else {
             let why = format!("the workspace has {TYPES_MAX} object types; this would be one more");
-            self.refuse(event.offset, &event.record, "too_many_object_types", &why);
+            self.refuse(event.offset, &event.came, "too_many_object_types", &why);
             return Ok(Verdict::Refused);
         };
         self.effects.tally(event.record.workspace, "events.accepted", 1);

@@ -116,7 +116,7 @@ impl Partition {
 
     /// Puts a row in the outbox. A rebuild counts it and leaves it out: it was sent when it was decided.
     #[expect(clippy::too_many_arguments, reason = "it is the outbox row, column by column")]
-    fn send(
+    pub(crate) fn send(
         &mut self,
         workspace: WorkspaceId,
         destination: &str,

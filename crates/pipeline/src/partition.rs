@@ -32,6 +32,7 @@ use crate::{
     prepare::Event,
     profile::{Node, PERSON, Profile, write_chunks},
     registry::Registry,
+    suppression::Suppressed,
     timers::Timers,
     verdict::{self, Verdict},
 };
@@ -104,6 +105,8 @@ pub struct Partition {
     pub now: Timestamp,
     /// A rebuild: nothing goes to an outbox.
     pub(crate) silent: bool,
+    /// A rebuild that reads the log by other preparations than it was read by before.
+    pub(crate) replays: bool,
 }
 
 impl Partition {
@@ -130,6 +133,7 @@ impl Partition {
             next_offset,
             now,
             silent: false,
+            replays: false,
             settings,
         })
     }
@@ -223,7 +227,8 @@ impl Partition {
             }
             unread.push(record);
         }
-        let rules: Rules = self.workspaces.iter().map(|(id, workspace)| (*id, workspace.rules.clone())).collect();
+        let of = |workspace: &Workspace| (workspace.rules.clone(), workspace.suppressed.clone());
+        let rules: Rules = self.workspaces.iter().map(|(id, workspace)| (*id, of(workspace))).collect();
         let prepare = |record: &Unread<'_>| match record {
             Unread::Event(offset, event) => self.workspaces[&event.workspace].preparations.apply(*offset, event),
             Unread::Other(_) => None,
@@ -288,6 +293,10 @@ impl Partition {
                     self.refuse(record.offset, event, "tracking_plan", &violations.join("; "));
                     self.against_the_plan(txn, event, violations)?;
                     Verdict::Refused
+                }
+                Item::Suppressed(event) => {
+                    self.effects.tally(event.workspace, "events.suppressed", 1);
+                    Verdict::Suppressed
                 }
                 Item::Misshapen(event, cause) => {
                     self.refuse(record.offset, event, "unreadable", cause);
@@ -502,8 +511,8 @@ impl Partition {
     }
 }
 
-/// The identity rules by which events are read.
-type Rules = FxHashMap<WorkspaceId, Arc<identity::Rules>>;
+/// The identity rules by which events are read, and who is not let in.
+type Rules = FxHashMap<WorkspaceId, (Arc<identity::Rules>, Arc<Suppressed>)>;
 
 /// A record that is no command: an event as it stands in the log, at its offset, or what needs no reading.
 enum Unread<'a> {
@@ -531,10 +540,13 @@ impl<'a> Unread<'a> {
             Unread::Event(_, event) if outcome.as_ref().is_some_and(|outcome| !outcome.blocked.is_empty()) => {
                 Item::Blocked(event, outcome.as_ref().map(|outcome| outcome.blocked.as_slice()).unwrap_or_default())
             }
-            Unread::Event(offset, raw) => match Event::read(offset, prepared(raw, outcome), &rules[&raw.workspace]) {
+            Unread::Event(offset, raw) => match Event::read(offset, prepared(raw, outcome), &rules[&raw.workspace].0) {
+                Ok(event) if rules[&raw.workspace].1.covers(&event.identity.identifiers, offset) => {
+                    Item::Suppressed(raw)
+                }
                 Ok(event) => {
                     let may_be_known = remembered.may_hold(event.key);
-                    Item::Event(Box::new(Event { may_be_known, outcome: outcome.as_ref(), ..event }))
+                    Item::Event(Box::new(Event { may_be_known, outcome: outcome.as_ref(), came: raw, ..event }))
                 }
                 Err(cause) => Item::Misshapen(raw, cause),
             },
@@ -552,6 +564,8 @@ enum Item<'a> {
     Misshapen(EventRecord<'a>, String),
     /// An event that its source's tracking plan does not let in.
     Blocked(EventRecord<'a>, &'a [String]),
+    /// An event about somebody who is not let in.
+    Suppressed(EventRecord<'a>),
     Unreadable(String),
 }
 
@@ -560,7 +574,9 @@ impl Item<'_> {
     fn at(&self) -> Option<Timestamp> {
         match self {
             Item::Event(event) => Some(event.record.received_at),
-            Item::Misshapen(record, _) | Item::Blocked(record, _) => Some(record.received_at),
+            Item::Misshapen(record, _) | Item::Blocked(record, _) | Item::Suppressed(record) => {
+                Some(record.received_at)
+            }
             Item::Tick(at) => Some(*at),
             Item::Erased | Item::Unreadable(_) => None,
         }

@@ -13,7 +13,7 @@ use onefold_log::{EventLog, Kind};
 use onefold_model::{
     WorkspaceId,
     access::Access,
-    event::{EventRecord, record::SourceId},
+    event::{EventRecord, record::SourceId, view},
 };
 use onefold_prepare::{Outcome, Preparation, Prepared, quality};
 use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
@@ -86,6 +86,12 @@ impl Preparations {
         let versions = self.by_source.get(&record.source)?;
         let known = versions.values().rev().find(|known| known.version.from <= offset)?;
         Some(known.prepared.as_ref()?.apply(record.json))
+    }
+
+    /// An event as people see it: as its source's preparation makes it.
+    pub fn render(&self, offset: u64, record: EventRecord<'_>) -> String {
+        let outcome = self.apply(offset, &record);
+        view::render(&prepared(record, &outcome))
     }
 }
 
@@ -218,6 +224,12 @@ pub fn try_on(
     Ok(trial)
 }
 
+/// Log that is looked through for a source's newest events; those of one that was silent for longer are not found.
+const NEWEST_OFFSETS: u64 = 2_000_000;
+
+/// Bytes of a sample of events.
+const SAMPLE_BYTES: usize = 256 << 20;
+
 /// Log that is read at a time, from the end towards the beginning.
 const OFFSETS_AT_ONCE: u64 = 20_000;
 
@@ -232,6 +244,7 @@ pub(crate) fn newest(
     let partition = access.workspace.partition(log.partitions());
     let (start, mut end) = (log.start(partition)?, log.end(partition)?);
     let mut left = events_max;
+    let start = start.max(end.saturating_sub(NEWEST_OFFSETS));
     while end > start && left > 0 {
         let from = end.saturating_sub(OFFSETS_AT_ONCE).max(start);
         let mut found: Vec<(u64, Vec<u8>)> = vec![];
@@ -266,8 +279,12 @@ pub fn quality(
     source: SourceId,
     events_max: usize,
 ) -> Result<quality::Report, Error> {
-    let mut samples = vec![];
+    let (mut samples, mut bytes) = (vec![], 0);
     newest(log, access, source, events_max, &mut |offset, record| {
+        bytes += record.json.len();
+        if bytes > SAMPLE_BYTES {
+            return;
+        }
         let outcome = definitions.preparations.apply(offset, record);
         let wrong = |outcome: &Outcome| !outcome.violations.is_empty() || !outcome.blocked.is_empty();
         let violates = outcome.as_ref().is_some_and(wrong);

@@ -25,8 +25,10 @@ pub type Trait<'a> = (Cow<'a, str>, &'a RawValue);
 pub struct Event<'a> {
     /// Where it stands in the log.
     pub offset: u64,
-    /// As it stands there.
+    /// As its source's preparation makes it.
     pub record: EventRecord<'a>,
+    /// As it came.
+    pub came: EventRecord<'a>,
     /// Which call it is.
     pub kind: Kind,
     /// Of a track call its `event`; else the call.
@@ -74,6 +76,7 @@ impl<'a> Event<'a> {
             key: dedupe::key(record.workspace, record.source, &message_id),
             may_be_known: true,
             outcome: None,
+            came: record,
             record,
             kind,
             name,

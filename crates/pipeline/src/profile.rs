@@ -268,12 +268,8 @@ impl<'a> Joined<'a> {
 
     /// Whether the person may be reached, and why.
     pub fn consent(&self, purpose: &str, channel: Option<&str>) -> consent::Decision {
-        if let [one] = self.nodes.as_slice() {
-            return consent::decide(&one.partial.consents, purpose, channel, self.unstated, self.at);
-        }
-        let rows: Vec<consent::Row> =
-            self.nodes.iter().flat_map(|node| node.partial.consents.iter().cloned()).collect();
-        consent::decide(&rows, purpose, channel, self.unstated, self.at)
+        let rows = self.nodes.iter().flat_map(|node| &node.partial.consents);
+        consent::decide(rows, purpose, channel, self.unstated, self.at)
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use onefold_log::EventLog;
 use onefold_model::Clock;
-use onefold_state::{Row, Scan, StateStore, schema};
+use onefold_state::{Reader, Row, Scan, StateStore, Txn, Value, schema};
 
 use crate::{Error, Settings, views, worker::Worker};
 
@@ -21,6 +21,23 @@ pub struct Rebuilt {
     pub waiting: usize,
     /// Preparations that hold from the beginning now, and did not before: copies of what followed from the log are stale.
     pub replayed: usize,
+}
+
+/// The row that says that what was made of the log before, and stands elsewhere, is stale: no workspace has the number 0.
+fn stale(count: i64) -> Row {
+    vec![Value::Int(0), Value::Text("copies.stale".to_owned()), Value::Int(count)]
+}
+
+/// Whether a rebuild read the log by other preparations than before, and copies of what follows from it are not made anew
+/// yet.
+pub fn copies_are_stale(store: &mut dyn Reader) -> Result<bool, Error> {
+    let row = store.get(&schema::TALLY, &[stale(0)[..2].to_vec()])?.pop().flatten();
+    Ok(row.map_or(Ok(0), |row| row[2].as_int())? > 0)
+}
+
+/// Copies are made anew.
+pub fn copies_are_fresh(txn: &mut dyn Txn) -> Result<(), Error> {
+    Ok(txn.put(&schema::TALLY, vec![stale(0)])?)
 }
 
 /// Rebuilds all partitions. `progress` is told (records applied, records in all).
@@ -54,6 +71,11 @@ pub fn rebuild(
     }
     let waiting: Vec<Row> = store.reader()?.scan(&Scan::prefix(&schema::OUTBOX, vec![], usize::MAX))?;
     let count = waiting.len();
-    store.swap(generation, &mut |txn| txn.put(&schema::OUTBOX, waiting.clone()))?;
+    store.swap(generation, &mut |txn| {
+        if replayed > 0 {
+            txn.put(&schema::TALLY, vec![stale(1)])?;
+        }
+        txn.put(&schema::OUTBOX, waiting.clone())
+    })?;
     Ok(Rebuilt { records: done, waiting: count, replayed })
 }

@@ -29,6 +29,8 @@ pub enum Verdict {
     Erased,
     /// The record cannot be read.
     Unreadable,
+    /// The event is about somebody who is not let in.
+    Suppressed,
 }
 
 /// The verdicts of a micro-batch, as stored.
@@ -54,6 +56,7 @@ pub fn encode(first_offset: u64, verdicts: &[Verdict]) -> Vec<u8> {
             Verdict::Tick => out.push(5),
             Verdict::Erased => out.push(6),
             Verdict::Unreadable => out.push(7),
+            Verdict::Suppressed => out.push(8),
         }
     }
     out
@@ -90,6 +93,7 @@ pub fn decode(first_offset: u64, bytes: &[u8]) -> Option<Vec<Verdict>> {
             5 => Verdict::Tick,
             6 => Verdict::Erased,
             7 => Verdict::Unreadable,
+            8 => Verdict::Suppressed,
             _ => return None,
         });
         offset += 1;
@@ -138,7 +142,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn verdicts_read_back(first in 0u64..1 << 50, codes in proptest::collection::vec((0u8..8, 0i64..i64::MAX), 0..50)) {
+        fn verdicts_read_back(first in 0u64..1 << 50, codes in proptest::collection::vec((0u8..9, 0i64..i64::MAX), 0..50)) {
             let verdicts: Vec<Verdict> = codes
                 .into_iter()
                 .map(|(code, node)| match code {
@@ -149,7 +153,8 @@ mod tests {
                     4 => Verdict::Command,
                     5 => Verdict::Tick,
                     6 => Verdict::Erased,
-                    _ => Verdict::Unreadable,
+                    7 => Verdict::Unreadable,
+                    _ => Verdict::Suppressed,
                 })
                 .collect();
             prop_assert_eq!(decode(first, &encode(first, &verdicts)), Some(verdicts));

@@ -12,7 +12,7 @@ use onefold_model::{
     EntityType, NodeId, ProfileId, Timestamp,
     access::Access,
     consent,
-    event::{EventRecord, view},
+    event::EventRecord,
     identity::normalise::normalise,
     profile::{
         Observed, Survivor, Survivorship, Traits,
@@ -608,7 +608,7 @@ pub fn objects(
     let after = after.map(|id| prefix.iter().cloned().chain([Value::Text(id.to_owned())]).collect());
     let sources = sources(store, access)?;
     let rows = store.scan(&Scan { after, ..Scan::prefix(&schema::OBJECT, prefix, limit) })?;
-    Ok(Some(rows.iter().map(|row| object_view(row, &sources)).collect::<Result<_, _>>()?))
+    Ok(Some(rows.iter().map(|row| object_view(row, access, definitions, &sources)).collect::<Result<_, _>>()?))
 }
 
 /// An object; `None` where there is none of this id.
@@ -624,13 +624,22 @@ pub fn object(
     };
     let key = vec![workspace(access), Value::Int(entity.0.into()), Value::Text(id.into_owned())];
     let Some(row) = store.get(&schema::OBJECT, &[key])?.pop().flatten() else { return Ok(None) };
-    Ok(Some(object_view(&row, &sources(store, access)?)?))
+    Ok(Some(object_view(&row, access, definitions, &sources(store, access)?)?))
 }
 
-fn object_view(row: &Row, sources: &BTreeMap<u32, String>) -> Result<ObjectView, Error> {
+/// What is known of an object, but for values that have expired, and those that somebody's consent would decide about: an object
+/// gives none.
+fn object_view(
+    row: &Row,
+    access: &Access,
+    definitions: &Workspace,
+    sources: &BTreeMap<u32, String>,
+) -> Result<ObjectView, Error> {
+    let mut traits = crate::objects::decode(row)?;
+    traits.forget(|observed| !definitions.survivorship.may_count(observed, access.at, &|_| false));
     Ok(ObjectView {
         id: row[2].as_text()?.to_owned(),
-        traits: newest(&crate::objects::decode(row)?, sources),
+        traits: newest(&traits, sources),
         first_seen: Timestamp(row[3].as_int()?).to_string(),
         last_seen: Timestamp(row[4].as_int()?).to_string(),
     })
@@ -648,11 +657,12 @@ pub struct TimelineEvent {
     pub event: Box<RawValue>,
 }
 
-/// The newest events of a profile before `before`, the newest first.
+/// The newest events of a profile before `before`, as their sources' preparations make them, the newest first.
 pub fn timeline(
     store: &mut dyn Reader,
     log: &dyn EventLog,
     access: &Access,
+    definitions: &Workspace,
     id: ProfileId,
     before: u64,
     limit: usize,
@@ -676,7 +686,8 @@ pub fn timeline(
         };
         let Ok(event) = EventRecord::decode(record.payload) else { continue };
         let source = name_of(&sources, event.source);
-        events.push(TimelineEvent { offset, source, event: raw(view::render(&event)) });
+        let event = raw(definitions.preparations.render(offset, event));
+        events.push(TimelineEvent { offset, source, event });
     }
     Ok(events)
 }

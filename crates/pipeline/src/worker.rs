@@ -213,7 +213,7 @@ impl Worker {
         let mut txn = worker.store.begin(number, worker.epoch, Some(generation))?;
         worker.partition = Partition::load(&mut *txn, number, worker.log.partitions(), worker.settings.clone())?;
         drop(txn);
-        worker.partition.silent = true;
+        (worker.partition.silent, worker.partition.replays) = (true, promoted > 0);
         (worker.awaited, worker.generation) = (None, Some(generation));
         Ok((worker, promoted))
     }

@@ -133,7 +133,7 @@ pub struct First<'p> {
 impl First<'_> {
     /// What an event is after them; `Null` where it is no JSON object.
     pub fn apply_to(&self, json: &str) -> Value {
-        let Ok(mut event) = serde_json::from_str::<Map<String, Value>>(json) else { return Value::Null };
+        let Some(mut event) = tree(json) else { return Value::Null };
         self.prepared.run(self.steps, &mut event);
         Value::Object(event)
     }
@@ -145,10 +145,20 @@ impl Prepared {
         First { prepared: self, steps }
     }
 
-    /// Prepares an event. What is no JSON object is left as it is.
+    /// Prepares an event. One that no tree can be made of is not let in: it would be the way past every step.
     pub fn apply(&self, json: &str) -> Outcome {
-        let Ok(mut event) = serde_json::from_str::<Map<String, Value>>(json) else { return Outcome::default() };
+        if self.steps.is_empty() {
+            return Outcome::default();
+        }
+        let Some(mut event) = tree(json) else {
+            let why = "it cannot be prepared: it is nested too deep, or a number in it is too large";
+            return Outcome { blocked: vec![why.to_owned()], ..Outcome::default() };
+        };
+        let signals = signals_of(&event);
         let mut outcome = self.run(self.steps.len(), &mut event);
+        if signals_of(&event) != signals {
+            restore(&mut event, signals);
+        }
         if outcome.blocked.is_empty() && !outcome.changed.is_empty() {
             outcome.json = serde_json::to_string(&event).ok();
         }
@@ -174,6 +184,62 @@ impl Prepared {
             }
         }
         outcome
+    }
+}
+
+/// An event as a tree. Half of a surrogate pair, which is no character and yet stands in what some senders cut off, becomes
+/// U+FFFD.
+fn tree(json: &str) -> Option<Map<String, Value>> {
+    serde_json::from_str(json).or_else(|_| serde_json::from_str(&with_whole_characters(json))).ok()
+}
+
+fn with_whole_characters(json: &str) -> String {
+    let unit = |at: usize| -> Option<u16> {
+        let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut whole = String::with_capacity(json.len());
+    let mut at = 0;
+    while let Some(next) = json[at..].find('\\') {
+        whole.push_str(&json[at..at + next]);
+        at += next;
+        let (taken, put) = match (unit(at), unit(at + 6)) {
+            (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => (12, &json[at..at + 12]),
+            (Some(0xd800..0xe000), _) => (6, "\\ufffd"),
+            (Some(_), _) => (6, &json[at..at + 6]),
+            // Another escape: the character after the backslash is none of ours.
+            (None, _) => {
+                let after = json[at + 1..].chars().next().map_or(0, char::len_utf8);
+                (1 + after, &json[at..at + 1 + after])
+            }
+        };
+        whole.push_str(put);
+        at += taken;
+    }
+    whole.push_str(&json[at..]);
+    whole
+}
+
+/// What the person said about consent, as the SDKs send it.
+const SIGNALS: [&str; 2] = ["consent", "consentManagement"];
+
+fn signals_of(event: &Map<String, Value>) -> [Option<Value>; 2] {
+    let context = event.get("context").and_then(Value::as_object);
+    SIGNALS.map(|name| context.and_then(|context| context.get(name)).cloned())
+}
+
+/// Whatever the steps did: what the person said is not ours to change.
+fn restore(event: &mut Map<String, Value>, signals: [Option<Value>; 2]) {
+    let context = event.entry("context").or_insert_with(|| Value::Object(Map::new()));
+    if !context.is_object() {
+        *context = Value::Object(Map::new());
+    }
+    let Value::Object(context) = context else { return };
+    for (name, signal) in SIGNALS.into_iter().zip(signals) {
+        match signal {
+            Some(signal) => drop(context.insert(name.to_owned(), signal)),
+            None => drop(context.remove(name)),
+        }
     }
 }
 

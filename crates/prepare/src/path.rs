@@ -55,6 +55,12 @@ impl Place {
         within(event, parents)?.remove(last)
     }
 
+    /// Empties the object of a place that ends in `*`. Says how many values went.
+    pub fn clear(&self, event: &mut Map<String, Value>) -> u32 {
+        let Some((_, parents)) = self.0.split_last() else { return 0 };
+        within(event, parents).map_or(0, |object| std::mem::take(object).len() as u32)
+    }
+
     /// Puts a value there, making the objects it stands in. Says whether something else stood there.
     pub fn put(&self, event: &mut Map<String, Value>, value: Value) -> bool {
         let Some((last, parents)) = self.0.split_last() else { return false };

@@ -19,6 +19,12 @@ const FIELDS_MAX: usize = 2000;
 /// Different values of a field that are counted; where there are more, it says so many.
 const DISTINCT_MAX: usize = 100_000;
 
+/// Numbers of which figures are told: those of fewer would tell whose they are.
+const FIGURES_MIN: usize = 20;
+
+/// Days before the last on which an event came that are looked at.
+const DAYS_MAX: i64 = 400;
+
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 
@@ -96,9 +102,9 @@ pub struct Field {
 /// Figures of a field's numbers; those that `discretise` and `scale` ask for.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Numbers {
-    /// The least.
+    /// The first percentile: the least itself would be somebody's own.
     pub min: f64,
-    /// The greatest.
+    /// The last percentile.
     pub max: f64,
     /// The mean.
     pub mean: f64,
@@ -287,7 +293,9 @@ fn of_volume(event: String, times: &[i64]) -> Volume {
     let (first, last) = (days.keys().next().copied(), days.keys().next_back().copied());
     // The first and the last day may be cut by the sample; a day without any counts as one.
     let whole: Vec<(i64, usize)> = match (first, last) {
-        (Some(first), Some(last)) => (first + 1..last).map(|day| (day, days.get(&day).copied().unwrap_or(0))).collect(),
+        (Some(first), Some(last)) => {
+            (first.max(last - DAYS_MAX) + 1..last).map(|day| (day, days.get(&day).copied().unwrap_or(0))).collect()
+        }
         _ => vec![],
     };
     let counts = sorted(&whole.iter().map(|(_, count)| *count as f64).collect::<Vec<_>>());
@@ -311,7 +319,10 @@ fn of_volume(event: String, times: &[i64]) -> Volume {
 
 fn numbers(numbers: &[f64]) -> Option<Numbers> {
     let sorted = sorted(numbers);
-    let (min, max) = (*sorted.first()?, *sorted.last()?);
+    if sorted.len() < FIGURES_MIN {
+        return None;
+    }
+    let (min, max) = (quantile(&sorted, 0.01), quantile(&sorted, 0.99));
     let mean = sorted.iter().sum::<f64>() / sorted.len() as f64;
     let variance = sorted.iter().map(|number| (number - mean).powi(2)).sum::<f64>() / sorted.len() as f64;
     Some(Numbers {

@@ -44,7 +44,7 @@ fn figures_of_numbers_and_shares() {
     samples.push(Sample { violates: true, ..sample("Order", 200, json!({})) });
     let shown = report(&samples, &|_| true);
     let numbers = shown.fields[0].numbers.as_ref().unwrap();
-    assert_eq!((numbers.min, numbers.max, numbers.mean, numbers.iqr), (1.0, 101.0, 51.0, 50.0));
+    assert_eq!((numbers.min, numbers.max, numbers.mean, numbers.iqr), (2.0, 100.0, 51.0, 50.0));
     assert_eq!(numbers.deciles, [11.0, 21.0, 31.0, 41.0, 51.0, 61.0, 71.0, 81.0, 91.0]);
     assert_eq!((shown.fields[0].completeness, shown.fields[0].uniqueness), (0.9902, 1.0));
     assert_eq!((shown.validity, shown.volume[0].last_ms), (0.9902, 200));

@@ -455,3 +455,91 @@ proptest! {
         prop_assert_eq!(steps(false).apply(&once).json, None);
     }
 }
+
+#[test]
+fn nothing_goes_past_the_steps_and_nothing_changes_what_the_person_said() {
+    let steps = json!({ "steps": [{ "step": "drop", "of": ["traits.pesel", "context.*"] }] });
+    let prepared = serde_json::from_value::<Preparation>(steps).unwrap().compile().unwrap();
+    // Half a surrogate pair, as senders that cut texts make it.
+    let cut = prepared.apply(r#"{"traits":{"bio":"x\ud83d","b":"\ud83d\ude00 \\ud83d","pesel":"1"}}"#);
+    assert_eq!(cut.json.unwrap(), "{\"traits\":{\"b\":\"\u{1f600} \\\\ud83d\",\"bio\":\"x\u{fffd}\"}}");
+    let deep = format!("{{\"a\":{}1{}}}", "[".repeat(200), "]".repeat(200));
+    for unreadable in [r#"{"traits":{"pesel":"1"},"n":1e999}"#, &deep] {
+        let outcome = prepared.apply(unreadable);
+        assert_eq!((outcome.blocked.len(), outcome.json), (1, None), "{unreadable}");
+    }
+    let denied = r#"{"context":{"consentManagement":{"deniedConsentIds":["ads"]},"ip":"1.2.3.4"}}"#;
+    expect![[r#"{"context":{"consentManagement":{"deniedConsentIds":["ads"]}}}"#]]
+        .assert_eq(&prepared.apply(denied).json.unwrap());
+}
+
+#[test]
+fn what_is_dropped_says_nothing_of_what_others_said() {
+    check(
+        json!([{ "step": "drop", "of": ["traits.*"] }]),
+        json!({ "type": "identify", "traits": { "city": "Radom", "name": "Ada" } }),
+        expect![[r#"
+            {"traits":{},"type":"identify"}
+            step 0: 2"#]],
+    );
+}
+
+#[test]
+fn a_plan_that_drops_takes_only_what_does_not_fit() {
+    let schema = json!({ "properties": {
+        "properties": { "required": ["price"], "properties": { "price": { "type": "number" } }, "additionalProperties": false },
+        "context": { "properties": { "ip": { "type": "string" } }, "additionalProperties": false } } });
+    check(
+        json!([{ "step": "validate", "schema": schema, "mode": "drop" }]),
+        json!({ "properties": { "price": 7, "anna@example.com": 1 },
+                "context": { "consentManagement": { "deniedConsentIds": ["ads"] }, "ip": 5, "page": {} } }),
+        expect![[r#"
+            {"context":{"consentManagement":{"deniedConsentIds":["ads"]}},"properties":{"price":7}}
+            step 0: 4
+            violates: context.ip: value is not of type "string"
+            violates: context: 2 members are not in the plan
+            violates: properties: 1 members are not in the plan"#]],
+    );
+    check(
+        json!([{ "step": "validate", "schema": schema, "mode": "drop" }]),
+        json!({ "properties": {} }),
+        expect![[r#"violates: properties: "price" is a required property"#]],
+    );
+    let names = json!({ "properties": { "traits": {
+        "propertyNames": { "maxLength": 5 }, "additionalProperties": { "type": "number" } } } });
+    check(
+        json!([{ "step": "validate", "schema": names }]),
+        json!({ "traits": { "anna@example.com": "x" } }),
+        expect![[r#"
+            violates: traits.*: value is not of type "number"
+            violates: traits: the name of a member does not fit"#]],
+    );
+}
+
+#[test]
+fn an_expression_costs_no_more_than_the_event_is_long_and_is_the_same_each_time() {
+    let derive =
+        |cel: &str, event: Value| prepare(&json!([{ "step": "derive", "cel": cel, "into": "traits.x" }]), &event);
+    let lists = |n: i64| json!({ "properties": { "items": (0..n).collect::<Vec<_>>(), "object": { "a": 1 } } });
+    let within = "all, exists, map and filter may not stand within each other";
+    for cel in
+        ["properties.items.filter(a, properties.items.exists(b, b > a)).size()", "[1, 2].map(a, [1, 2].map(b, a + b))"]
+    {
+        assert!(derive(cel, lists(2)).contains(within), "{cel}");
+    }
+    assert!(derive("(true ? properties.items : [1]).map(a, a)", lists(2)).contains("go through a list at a place"));
+    assert_eq!(derive("properties.object.map(k, k)", lists(2)), "", "members stand in no order");
+    assert_eq!(derive("properties.items.map(a, a)", lists(1001)), "", "a list is too long");
+    let first = |shown: String| shown.lines().next().unwrap_or_default().to_owned();
+    assert!(first(derive("properties.items.filter(a, a != 0).map(a, a).size()", lists(3))).contains(r#""x":2"#));
+    assert!(first(derive("event.properties.items.exists(a, a == 1) ? 'y' : 'n'", lists(3))).contains(r#""x":"y""#));
+}
+
+#[test]
+fn a_number_without_a_band_stays() {
+    let band = json!([{ "step": "generalise", "of": "traits.x", "to": { "band": 10 } }]);
+    for number in [json!(1e300), json!(-1e300), json!(i64::MAX), json!(i64::MIN)] {
+        let shown = prepare(&band, &json!({ "traits": { "x": number } }));
+        assert!(shown.is_empty() || shown.contains('-'), "{shown}");
+    }
+}

@@ -279,7 +279,7 @@ pub(crate) fn for_each_record(
     let mut after = None;
     loop {
         after = feed::next_people(store, access, definitions, after, access.at, &mut |person| {
-            person.records().for_each(|(node, kind, value, traits)| on(node, kind, value, traits));
+            person.records().for_each(|(node, kind, value, traits)| on(node, kind, value, &traits));
         })?;
         if after.is_none() {
             return Ok(());

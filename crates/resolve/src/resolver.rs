@@ -274,7 +274,7 @@ impl Resolver {
 
 fn take(kept: &mut Kept, person: &feed::Person) {
     for (node, kind, value, traits) in person.records() {
-        let values = record::values(kept.columns(), kind, value, traits);
+        let values = record::values(kept.columns(), kind, value, &traits);
         kept.put(node, values);
     }
     kept.people.insert(person.id(), person.nodes().iter().copied().collect());

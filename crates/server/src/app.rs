@@ -93,6 +93,8 @@ pub struct App {
     pub(crate) linking: Mutex<HashMap<WorkspaceId, Arc<tokio::sync::Mutex<u64>>>>,
     /// One model is trained at a time.
     pub(crate) training: tokio::sync::Mutex<()>,
+    /// One erasure is carried out at a time.
+    pub(crate) erasing: tokio::sync::Mutex<()>,
     pipelines: RwLock<Vec<Pipeline>>,
     deliveries: Mutex<Option<Handle>>,
     committed: watch::Sender<u64>,
@@ -117,7 +119,7 @@ impl App {
             settings: settings.ingest.clone(),
             sources: Arc::new(Sources::new()),
             refused: Arc::new(KeptLetters { store: store.clone() }),
-            suppression: None,
+            doors: Arc::default(),
             limiter: Limiter::default(),
             meters: Meters::default(),
         });
@@ -131,6 +133,7 @@ impl App {
             resolver: Resolver::new(log.clone(), store.clone()),
             linking: Mutex::default(),
             training: tokio::sync::Mutex::new(()),
+            erasing: tokio::sync::Mutex::new(()),
             pipelines: RwLock::new(vec![]),
             deliveries: Mutex::new(None),
             committed: watch::channel(0).0,
@@ -149,12 +152,30 @@ impl App {
             app.add_workspace("default")?;
         }
         app.read_sources()?;
+        for (workspace, _) in app.workspaces() {
+            let definitions = app.definitions(&mut *app.store.reader()?, workspace)?;
+            app.ingest.doors.set(workspace, definitions);
+        }
         app.start_pipelines()?;
         app.start_deliveries();
         if app.settings.process {
+            app.go_on_erasing();
             app.follow_with_tables();
         }
         Ok(app)
+    }
+
+    /// Erasures that were cut short go on.
+    fn go_on_erasing(self: &Arc<Self>) {
+        let app = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(error) = app.resume_erasures().await {
+                tracing::error!(
+                    ?error,
+                    "an erasure that was cut short could not be finished; it is tried again at the next start"
+                );
+            }
+        });
     }
 
     fn start_pipelines(self: &Arc<Self>) -> Result<(), ApiError> {
@@ -234,6 +255,7 @@ impl App {
             data_folder: self.settings.data_folder.clone(),
             exports_allowed: self.settings.exports_allowed.clone(),
             clock: self.clock.clone(),
+            arrivals: self.ingest.clone(),
         }
     }
 
@@ -262,6 +284,7 @@ impl App {
 
     /// Stops pipelines and deliveries, rebuilds derived state from the log, and starts them again.
     pub async fn rebuild(self: &Arc<Self>) -> Result<onefold_pipeline::rebuild::Rebuilt, ApiError> {
+        let _erasing = self.erasing.lock().await;
         self.stop_processing().await;
         let app = self.clone();
         let rebuilt = tokio::task::spawn_blocking(move || {
@@ -274,12 +297,10 @@ impl App {
             );
             app.audiences.clear();
             app.definitions.write().clear();
-            if rebuilt.as_ref().is_ok_and(|rebuilt| rebuilt.replayed > 0) {
-                app.rewrite_tables()?;
-            }
             app.resolver.clear();
             // Whether or not it could be rebuilt, what there is goes on.
             app.start_pipelines()?;
+            app.renew_tables()?;
             Ok(rebuilt?)
         })
         .await

@@ -1,5 +1,7 @@
 //! Giving commands: into the log, and back when they are applied.
 
+use std::sync::Arc;
+
 use onefold_log::{AppendError, Batch, Kind};
 use onefold_model::{
     access::Access,
@@ -11,7 +13,12 @@ use crate::{ApiError, App};
 impl App {
     /// Appends `command` and waits until it is applied; with `idle`, until the work it starts (a backfill, everybody's
     /// segments) is done too. Gives its offset.
-    pub(crate) async fn command(&self, access: &Access, command: Command, idle: bool) -> Result<u64, ApiError> {
+    pub(crate) async fn command(
+        self: &Arc<Self>,
+        access: &Access,
+        command: Command,
+        idle: bool,
+    ) -> Result<u64, ApiError> {
         let record = CommandRecord {
             v: 1,
             workspace: access.workspace,
@@ -25,6 +32,10 @@ impl App {
             .map_err(|error| ApiError::bad_request("too_large", error.to_string(), "make the definition smaller"))?;
         let offset = self.append(access, batch).await?.start;
         self.wait(access.workspace, offset + 1, idle).await?;
+        if self.ingest.doors.guards(access.workspace) {
+            // How events are read may have changed, and with it who is recognised.
+            self.open_doors(access.workspace).await?;
+        }
         Ok(offset)
     }
 

@@ -63,7 +63,7 @@ pub(crate) struct Tables {
     /// Of exports one goes out at a time: each takes one of the engine's turns for as long as somebody reads it.
     pub exports: Arc<Semaphore>,
     /// One writes at a time.
-    turn: Mutex<()>,
+    pub turn: Mutex<()>,
     stopped: AtomicBool,
 }
 
@@ -103,6 +103,7 @@ impl App {
     }
 
     fn write_all_tables(&self, maintain: bool) -> Result<(), ApiError> {
+        self.renew_tables()?;
         for (workspace, _) in self.workspaces() {
             self.write_tables(workspace, self.clock.now().plus(i64::from(u32::MAX)))?;
             if maintain && !self.tables.stopped.load(Ordering::Relaxed) {
@@ -113,14 +114,19 @@ impl App {
         Ok(())
     }
 
-    /// Writes all tables anew, as a rebuild read the log otherwise than before. Blocks.
-    pub(crate) fn rewrite_tables(&self) -> Result<(), ApiError> {
+    /// Writes all tables anew, where a rebuild read the log otherwise than before and they do not say so yet. Blocks.
+    pub(crate) fn renew_tables(&self) -> Result<(), ApiError> {
+        if !onefold_pipeline::rebuild::copies_are_stale(&mut *self.store.reader()?)? {
+            return Ok(());
+        }
         let _turn = self.tables.turn.lock();
         for (workspace, _) in self.workspaces() {
             let definitions = self.definitions(&mut *self.store.reader()?, workspace)?;
             self.tables.writer.rewrite(&self.operator(workspace), &definitions)?;
         }
-        Ok(())
+        let mut txn = self.store.begin_shared()?;
+        onefold_pipeline::rebuild::copies_are_fresh(&mut *txn)?;
+        Ok(txn.commit()?)
     }
 
     /// Writes what is applied now and not in the tables yet. Blocks; `until` when at most.

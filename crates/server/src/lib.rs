@@ -8,12 +8,15 @@ pub mod app;
 pub mod caller;
 pub mod commands;
 pub mod deadletters;
-pub mod error;
+mod erasure;
+mod error;
 pub mod ingest;
 pub mod lake;
 mod linkage;
 pub mod metrics;
 pub mod permission;
+mod subject;
+pub mod suppression;
 
 use std::sync::Arc;
 

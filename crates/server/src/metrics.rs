@@ -29,6 +29,8 @@ fn render(app: &App) -> String {
     metric("onefold_ingest_requests_total", "counter", "Requests that bring events.", &alone(meters.requests.get()));
     metric("onefold_ingest_bytes_total", "counter", "Bytes of their bodies, as they came.", &alone(meters.bytes.get()));
     metric("onefold_events_accepted_total", "counter", "Events appended to the log.", &alone(meters.accepted.get()));
+    let suppressed = alone(meters.suppressed.get());
+    metric("onefold_events_suppressed_total", "counter", "Events about people who are not let in.", &suppressed);
     let by_code = |counts: &mut dyn Iterator<Item = (&'static str, u64)>| -> Vec<(String, u64)> {
         counts.map(|(code, n)| (format!("{{code=\"{code}\"}}"), n)).collect()
     };

@@ -227,6 +227,9 @@ fn classify(
     workspace: WorkspaceId,
 ) -> Class {
     let Some(event) = RawEvent::read(offset, record, rules) else { return Class::Unreadable };
+    if event.identifiers.is_empty() && event.kind != Call::Object {
+        return Class::Refused;
+    }
     let today = told.now.day();
     let id = (record.workspace, record.source, event.message_id.clone());
     if seen.get(&id).is_some_and(|(day, for_ever)| *for_ever || *day >= today - WINDOW_DAYS) {
@@ -238,9 +241,6 @@ fn classify(
             event.text(name).and_then(|text| normalise("object", &text).map(|t| t.len() <= bytes_max)).unwrap_or(false)
         };
         return if name("objectType", 100) && name("objectId", 512) { Class::Object } else { Class::Refused };
-    }
-    if event.identifiers.is_empty() {
-        return Class::Refused;
     }
     if record.workspace == workspace {
         told.events.insert(offset, event);
@@ -288,7 +288,7 @@ fn verdicts(world: &World, told: &Told, found: &mut Vec<Broken>) {
             Verdict::Object => Class::Object,
             Verdict::Command => Class::Command,
             Verdict::Tick => Class::Tick,
-            Verdict::Erased | Verdict::Unreadable => Class::Unreadable,
+            Verdict::Erased | Verdict::Suppressed | Verdict::Unreadable => Class::Unreadable,
         };
         if is != *class {
             found.push(format!("offset {offset}: the verdict is {verdict:?} and must be {class:?}"));

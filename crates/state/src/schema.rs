@@ -447,6 +447,45 @@ pub static CONSENT: Table = kept(
     &[Index { name: "of_node", columns: &["workspace", "node"] }],
 );
 
+/// Secrets that the workspace makes for itself, by name: what identifiers on the suppression list are hashed with, what receipts
+/// are signed with.
+pub static SECRET: Table = kept("secret", 2, &[WORKSPACE, Column::text("name"), Column::bytes("value")], &[]);
+
+/// Who is not let in: keyed hashes of identifiers, in hex, and by which request. `until_offset`: the person came back; what
+/// stands in the log before it counts for nothing all the same. `from_offset`: the log's end then; what was before counts for nothing as
+/// well where it is `erased`.
+pub static SUPPRESSED: Table = kept(
+    "suppressed",
+    2,
+    &[
+        WORKSPACE,
+        Column::text("hash"),
+        Column::int("until_offset").or_null(),
+        Column::int("at_ms"),
+        Column::text("request"),
+        Column::int("from_offset"),
+        Column::int("erased"),
+    ],
+    &[],
+);
+
+/// What people asked for under privacy law, and how far that is. `status`: `in_progress`, `completed`,
+/// `completed_with_exceptions`. `body` is JSON, without personal data once it is completed.
+pub static REQUEST: Table = kept(
+    "request",
+    2,
+    &[
+        WORKSPACE,
+        Column::text("id"),
+        Column::text("kind"),
+        Column::text("status"),
+        Column::int("created_ms"),
+        Column::int("changed_ms"),
+        BODY,
+    ],
+    &[Index { name: "recent", columns: &["workspace", "created_ms"] }],
+);
+
 /// Every table.
 pub static ALL: &[&Table] = &[
     &PROGRESS,
@@ -482,4 +521,7 @@ pub static ALL: &[&Table] = &[
     &DELIVERY_DEAD,
     &DEAD_LETTER,
     &CONSENT,
+    &SECRET,
+    &SUPPRESSED,
+    &REQUEST,
 ];

@@ -149,7 +149,7 @@ fn claim(txn: &mut dyn Txn, claimant: &Claimant<'_>, picked: &[Vec<Place>]) -> R
         for (delivery, row) in candidate {
             // Whoever leaves an audience may always be taken out of it.
             let denial = match delivery.kind {
-                Kind::Leave => None,
+                Kind::Leave | Kind::Erase => None,
                 Kind::Event | Kind::Enter => match permits.get(&delivery.profile) {
                     Some(permit) if permit.allowed => None,
                     Some(permit) => Some(permit.reason.as_str()),
@@ -180,7 +180,8 @@ fn permits<'d>(
     claimant: &Claimant<'_>,
     deliveries: impl Iterator<Item = &'d Delivery>,
 ) -> Result<FxHashMap<i64, Permit>, Error> {
-    let mut profiles: Vec<i64> = deliveries.filter(|d| d.kind != Kind::Leave).map(|d| d.profile).collect();
+    let mut profiles: Vec<i64> =
+        deliveries.filter(|d| !matches!(d.kind, Kind::Leave | Kind::Erase)).map(|d| d.profile).collect();
     profiles.sort_unstable();
     profiles.dedup();
     if profiles.is_empty() {

@@ -403,7 +403,12 @@ pub fn concurrency(common: &Common, limits: Limits) -> usize {
 fn waiting(row: &onefold_state::Row) -> Result<Waiting, Error> {
     Ok(Waiting {
         profile: row[outbox::PROFILE].as_int()?,
-        created_ms: row[outbox::CREATED_MS].as_int()?,
+        // An erasure waits for no company.
+        created_ms: if row[outbox::KIND].as_text()? == crate::Kind::Erase.name() {
+            0
+        } else {
+            row[outbox::CREATED_MS].as_int()?
+        },
         next_ms: row[outbox::NEXT_MS].as_int()?,
     })
 }

@@ -117,9 +117,15 @@ impl Rule {
 /// Of the rows for the purpose (and this channel, or all) the strongest count; of those the latest; at one instant deny
 /// wins. A person of several identifiers has the rows of all of them, so the more restrictive of two equal ones wins.
 /// An unreadable signal denies everything until a later or stronger row says otherwise.
-pub fn decide(rows: &[Row], purpose: &str, channel: Option<&str>, default: Unstated, at: Timestamp) -> Decision {
+pub fn decide<'r>(
+    rows: impl IntoIterator<Item = &'r Row>,
+    purpose: &str,
+    channel: Option<&str>,
+    default: Unstated,
+    at: Timestamp,
+) -> Decision {
     let deciding = rows
-        .iter()
+        .into_iter()
         .filter(|row| row.at <= at)
         .filter(|row| row.purpose == purpose || row.purpose == UNREADABLE)
         .filter(|row| row.channel.is_none() || row.channel.as_deref() == channel)

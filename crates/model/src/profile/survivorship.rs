@@ -239,13 +239,16 @@ impl<S: Ord> Survivorship<S> {
             let place = if name.is_empty() { "default".to_owned() } else { format!("traits.{name}") };
             let items = match rule {
                 Rule::MostTrusted(sources) => {
-                    if (1..sources.len()).any(|at| sources[..at].contains(&sources[at])) {
+                    if sources.len() <= RULE_ITEMS_MAX
+                        && (1..sources.len()).any(|at| sources[..at].contains(&sources[at]))
+                    {
                         problems.push(format!("{place}: a source is named twice"));
                     }
                     sources.len()
                 }
                 Rule::Order(values) => {
-                    if (1..values.len()).any(|at| values[..at].contains(&values[at])) {
+                    if values.len() <= RULE_ITEMS_MAX && (1..values.len()).any(|at| values[..at].contains(&values[at]))
+                    {
                         problems.push(format!("{place}: a value is named twice"));
                     }
                     values.len()

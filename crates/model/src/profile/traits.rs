@@ -152,6 +152,7 @@ impl Traits {
         let withdrawn = register.len() < before;
         if register.is_empty() {
             self.registers.remove(place);
+            self.last = None;
         }
         withdrawn
     }

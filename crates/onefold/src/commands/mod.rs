@@ -119,6 +119,7 @@ async fn with_client(common: &Common, client: &Client, command: Command) -> Resu
             print(client.send(Method::POST, "/api/v1/settings/try", &read(&file)?).await?)
         }
         Command::Destination(command) => destination(common, client, command).await,
+        Command::Privacy(command) => privacy(common, client, command).await,
         Command::Deadletter(command) => match command {
             cli::Deadletter::List { limit } => print(client.get(&format!("/api/v1/dead-letters?limit={limit}")).await?),
             cli::Deadletter::Show { id } => print(client.get(&format!("/api/v1/dead-letters/{}", segment(&id))).await?),
@@ -258,6 +259,57 @@ async fn profile(common: &Common, client: &Client, command: cli::Profile) -> Res
         cli::Profile::Withdraw { identifier, evidence, since, dry_run } => {
             let body = json!({ "evidence": evidence, "since": since, "dry_run": dry_run });
             client.send(Method::POST, &format!("/api/v1/profiles/{}/withdraw", segment(&identifier)), &body).await?
+        }
+    };
+    output::print(common, &answer)
+}
+
+async fn privacy(common: &Common, client: &Client, command: cli::Privacy) -> Result<(), Failure> {
+    const OF: &str = "/api/v1/privacy";
+    let answer = match command {
+        cli::Privacy::Erase { mut identifiers, file, yes } => {
+            if let Some(path) = file {
+                let failed = |error: std::io::Error| {
+                    let cause = format!("{} cannot be read: {error}", path.display());
+                    Failure::new(cause, "give the path of a text file with an identifier a line")
+                };
+                let text = std::fs::read_to_string(&path).map_err(failed)?;
+                identifiers.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
+            }
+            let body = json!({ "identifiers": identifiers });
+            if !yes {
+                output::print(common, &client.send(Method::POST, &format!("{OF}/erasures/preview"), &body).await?)?;
+                let cure = "look at who is meant, part whoever does not belong together (`onefold profile unmerge`), and give --yes";
+                return Err(Failure::new("nothing was erased yet", cure));
+            }
+            client.send(Method::POST, &format!("{OF}/erasures"), &body).await?
+        }
+        cli::Privacy::Access { identifier, output } => {
+            let body = serde_json::to_vec(&json!({ "identifier": identifier })).unwrap_or_default();
+            let zip = client.call(Method::POST, &format!("{OF}/access"), body).await?.body;
+            std::fs::write(&output, &zip).map_err(|error| {
+                Failure::new(
+                    format!("{} cannot be written: {error}", output.display()),
+                    "give a path that can be written",
+                )
+            })?;
+            json!({ "file": output, "bytes": zip.len() })
+        }
+        cli::Privacy::Requests => client.get(&format!("{OF}/requests")).await?,
+        cli::Privacy::Show { request } => client.get(&format!("{OF}/requests/{}", segment(&request))).await?,
+        cli::Privacy::Check { file } => {
+            client.send(Method::POST, &format!("{OF}/receipts/check"), &read(&file)?).await?
+        }
+        cli::Privacy::Suppress { identifiers } => {
+            client.send(Method::POST, &format!("{OF}/suppressions"), &json!({ "identifiers": identifiers })).await?
+        }
+        cli::Privacy::Suppressed { identifier } => {
+            client.get(&format!("{OF}/suppressions?identifier={}", segment(&identifier))).await?
+        }
+        cli::Privacy::Lift { identifiers } => {
+            client
+                .send(Method::POST, &format!("{OF}/suppressions/lift"), &json!({ "identifiers": identifiers }))
+                .await?
         }
     };
     output::print(common, &answer)

@@ -10,6 +10,7 @@ mod faults;
 mod licences;
 mod link;
 mod linkage;
+mod privacy;
 mod sdk;
 mod sql;
 mod steward;

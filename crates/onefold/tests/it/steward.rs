@@ -1,8 +1,13 @@
 //! A steward's work on dirty sources: preparation tried and set, the golden record, a steward's own value, a household.
 
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+};
+
 use serde_json::{Value, json};
 
-use crate::support::Folder;
+use crate::support::{Folder, pause};
 
 const CRM: &str = "id,Name,E-Mail,Telefon,Ort,Kraj,Haushalt,Rolle\n\
     1,ANNA NOWAK, Anna@Example.PL ,22 123 45 67,Warszawa,Polska,h1,parent\n\
@@ -129,4 +134,69 @@ fn one_person_from_dirty_sources() {
         members.map(|member| (member["identifier"]["value"].clone(), member["role"].clone())).collect();
     assert_eq!(members, [(json!("1"), json!("parent")), (json!("3"), json!("child"))]);
     assert_eq!(anna["groups"][0]["role"], "parent");
+}
+
+/// Answers every question with the same JSON, and gives back the first lines of what it was asked.
+fn register(answer: &'static str) -> (String, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (tell, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let head: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            let length = answer.len();
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}").unwrap();
+            if tell.send(head[0].clone()).is_err() {
+                return;
+            }
+        }
+    });
+    (url, asked)
+}
+
+#[test]
+fn others_are_asked_about_the_people_of_a_segment() {
+    let folder = Folder::with(vec![("ONEFOLD_EGRESS__ALLOWED", r#"["127.0.0.0/8"]"#.to_owned())]);
+    let _server = folder.serve();
+    let (url, asked) = register(r#"{"employer": {"name": "Acme"}, "town": "Radom"}"#);
+    let (crm, mapping) = (folder.file("crm.csv", CRM), folder.file("crm.toml", MAPPING));
+    folder.run(&["source", "add", "crm"]);
+    folder.run(&["source", "add", "register"]);
+    folder.run(&["import", crm.to_str().unwrap(), "--source", "crm", "--mapping", mapping.to_str().unwrap()]);
+    folder.run(&[
+        "segment",
+        "set",
+        "--name",
+        "to-ask",
+        "--text",
+        r#"trait city = "Łódź" and trait company does not exist"#,
+    ]);
+
+    let destination = json!({ "name": "register", "kind": "lookup", "segments": ["to-ask"], "config": {
+        "purpose": "enrichment", "url": format!("{url}/people?email={{key}}"), "source": "register",
+        "traits": { "company": "$.employer.name", "city": "$.town" } } });
+    let destination = folder.file("register.json", &destination.to_string());
+    let set = ["destination", "set", destination.to_str().unwrap()];
+    let refused = folder.output(&set);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("as our own data"), "answers need terms");
+
+    let terms = json!({ "consent_default": "allow", "survivorship": { "parties": { "register": { "party": "third", "contract": "R 1", "expires_days": 90 } } } });
+    let terms = folder.file("terms.json", &terms.to_string());
+    folder.run(&["settings", "set", terms.to_str().unwrap()]);
+    folder.run(&set);
+    assert_eq!(asked.recv().unwrap(), "GET /people?email=jan%40example%2Epl HTTP/1.1");
+    let jan = loop {
+        let jan = folder.json(&["profile", "show", "crm:3"]);
+        if jan["traits"]["company"].is_object() {
+            break jan;
+        }
+        pause();
+    };
+    let company = &jan["traits"]["company"];
+    assert_eq!((&company["value"], &company["source"]), (&json!("Acme"), &json!("register")));
+    assert_eq!(jan["traits"]["city"]["value"], "Łódź", "an answer fills gaps and overwrites nothing");
+    assert_eq!(folder.json(&["segment", "count", "to-ask"])["count"], 0, "and is not asked for again");
+    assert!(asked.try_recv().is_err(), "nobody else was asked about");
 }

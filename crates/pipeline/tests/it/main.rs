@@ -7,6 +7,7 @@ mod bounds;
 mod consent;
 mod dedupe;
 mod definitions;
+mod erasure;
 mod golden;
 mod identity;
 mod laws;

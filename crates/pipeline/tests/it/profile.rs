@@ -101,7 +101,16 @@ fn a_timeline_has_the_newest_events_of_all_nodes() {
     world.run();
     let id = world.find("u1").unwrap();
     let names = |before: u64, limit: usize| -> Vec<String> {
-        let events = views::timeline(&mut *world.reader(), &*world.log, &world.access(), id, before, limit).unwrap();
+        let events = views::timeline(
+            &mut *world.reader(),
+            &*world.log,
+            &world.access(),
+            &world.definitions(),
+            id,
+            before,
+            limit,
+        )
+        .unwrap();
         let json = |event: &views::TimelineEvent| serde_json::from_str::<serde_json::Value>(event.event.get()).unwrap();
         events.iter().map(|event| json(event)["event"].as_str().unwrap_or("identify").to_owned()).collect()
     };

@@ -1,7 +1,6 @@
 //! Values go: what is redundant, never used, or not to be kept.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{Apply, Compile};
 use crate::Place;
@@ -26,7 +25,7 @@ impl Compile for Drop {
                 if place.is_one() {
                     found.changed += u32::from(place.take(event).is_some());
                 } else {
-                    found.changed += place.change(event, &mut |value| super::set(value, Value::Null));
+                    found.changed += place.clear(event);
                 }
             }
         }))

@@ -55,8 +55,9 @@ fn general(value: &Value, to: To) -> Option<Value> {
         To::Year => Value::String(day(value)?.strftime("%Y").to_string()),
         To::Band(width) => {
             let width = i64::from(width);
-            let from = (number(value)?.floor() as i64).div_euclid(width) * width;
-            Value::String(if width == 1 { from.to_string() } else { format!("{from}-{}", from + width - 1) })
+            let from = (number(value)?.floor() as i64).div_euclid(width).checked_mul(width)?;
+            let to = from.checked_add(width - 1)?;
+            Value::String(if width == 1 { from.to_string() } else { format!("{from}-{to}") })
         }
         To::Places(places) => {
             let factor = 10f64.powi(places.min(9).into());

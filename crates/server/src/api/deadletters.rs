@@ -10,7 +10,7 @@ use onefold_log::{Batch, Kind};
 use onefold_model::{
     Timestamp,
     access::Access,
-    event::{Fields, Incoming, accept},
+    event::{EventRecord, Fields, Incoming, accept},
 };
 use onefold_state::{Row, Scan, Value, schema};
 use serde::Serialize;
@@ -54,7 +54,7 @@ fn view(row: &Row, whole: bool) -> Result<LetterView, ApiError> {
 }
 
 /// What came. The pipeline's own letters are the event alone.
-fn body(row: &Row) -> Result<LetterBody, ApiError> {
+pub(crate) fn body(row: &Row) -> Result<LetterBody, ApiError> {
     let bytes = row[8].as_bytes()?;
     Ok(serde_json::from_slice(bytes).unwrap_or_else(|_| LetterBody {
         entry: Entry::Batch,
@@ -112,6 +112,7 @@ pub struct Retried {
 #[utoipa::path(post, path = "/api/v1/dead-letters/retry", responses((status = 200, body = Retried)))]
 pub async fn retry(State(app): State<Arc<App>>, Caller(access): Caller) -> Result<Json<Retried>, ApiError> {
     let theirs = access.clone();
+    let _entering = app.ingest.doors.enter().await;
     let (batch, rows, refused) = app.block(move |app| prepare(app, &theirs)).await?;
     let accepted = rows.len() as u64;
     if accepted > 0 {
@@ -157,6 +158,9 @@ fn prepare(app: &App, access: &Access) -> Result<(Batch, Vec<Row>, u64), ApiErro
         };
         let mut record = vec![];
         match accept(&incoming, &app.settings.ingest.limits, &mut record) {
+            Ok(()) if EventRecord::decode(&record).is_ok_and(|record| app.ingest.doors.keeps_out(&record)) => {
+                refused += 1
+            }
             Ok(()) if batch.push(Kind::Event, &record).is_ok() => {
                 row[7] = Value::Text("retried".to_owned());
                 retried.push(row);

@@ -9,7 +9,9 @@ use axum::{
 use onefold_activate::replay;
 use onefold_model::{
     Timestamp, WorkspaceId,
+    access::Access,
     command::{Command, Subscription},
+    profile::survivorship::Party,
 };
 use onefold_pipeline::views;
 use onefold_state::{Reader, Row, Scan, Value, schema};
@@ -25,7 +27,7 @@ use crate::{ApiError, App, app::check_name, caller::Caller};
 pub struct DestinationSet {
     /// Its name.
     pub name: String,
-    /// The connector: `webhook`, `file`, `postgres`.
+    /// The connector: `webhook`, `file`, `postgres`, `lookup`.
     pub kind: String,
     /// Segments whose members it gets.
     #[serde(default)]
@@ -112,6 +114,11 @@ pub async fn set(
     let opened = app.registry.open(&wanted.kind, &config, &app.context(access.workspace)).map_err(|error| {
         ApiError::bad_request("bad_destination", format!("{}: {}", error.field, error.cause), error.cure)
     })?;
+    if let Some(source) =
+        wanted.config.get("source").and_then(serde_json::Value::as_str).filter(|_| wanted.kind == LOOKUP)
+    {
+        check_terms(&app, &access, source).await?;
+    }
     let subscription = Subscription {
         destination: wanted.name.clone(),
         segments: wanted.segments.clone(),
@@ -136,6 +143,27 @@ pub async fn set(
     app.command(&access, Command::Subscribe(subscription), true).await?;
     app.refresh_deliveries();
     Ok(super::done())
+}
+
+/// The kind that brings answers in.
+const LOOKUP: &str = "lookup";
+
+/// What others say of a person comes in on terms, so that it fills gaps and goes in time.
+async fn check_terms(app: &Arc<App>, access: &Access, source: &str) -> Result<(), ApiError> {
+    let workspace = access.workspace;
+    let definitions = app.read(move |app, reader| app.definitions(reader, workspace)).await?;
+    let id = app.ingest.sources.named(workspace, source).map(|source| source.id);
+    let terms = id.and_then(|id| definitions.survivorship.parties.get(&id));
+    match terms.is_some_and(|terms| terms.party != Party::First) {
+        true => Ok(()),
+        false => Err(ApiError::bad_request(
+            "no_terms",
+            format!("the answers would enter by {source:?} as our own data, before all others'"),
+            format!(
+                r#"say whose they are: `onefold settings set` with {{"survivorship": {{"parties": {{{source:?}: {{"party": "third", "expires_days": 90, "purpose": "…"}}}}}}}}"#
+            ),
+        )),
+    }
 }
 
 /// End a destination. What still waits is dropped.

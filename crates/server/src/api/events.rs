@@ -11,7 +11,7 @@ use axum::{
 };
 use futures_util::stream::{self, Stream, StreamExt};
 use onefold_log::Kind;
-use onefold_model::event::{EventRecord, view};
+use onefold_model::event::EventRecord;
 
 use crate::{ApiError, App, caller::Caller};
 
@@ -42,22 +42,26 @@ pub async fn stream(
 }
 
 async fn look(app: &Arc<App>, partition: u32, workspace: onefold_model::WorkspaceId, from: u64, to: u64) -> Vec<Event> {
-    let log = app.log.clone();
+    let app = app.clone();
     let read = tokio::task::spawn_blocking(move || {
         let first = from.max(to.saturating_sub(SHOWN_AT_ONCE as u64));
         let mut events = vec![];
         if first > from {
             events.push(Event::default().event("missed").data((first - from).to_string()));
         }
-        for record in log.read(partition, first, 1 << 20).unwrap_or_default().iter().flat_map(|block| block.records()) {
+        let definitions = app.store.reader().ok().and_then(|mut reader| app.definitions(&mut *reader, workspace).ok());
+        let Some(definitions) = definitions else { return events };
+        for record in
+            app.log.read(partition, first, 1 << 20).unwrap_or_default().iter().flat_map(|block| block.records())
+        {
             if record.kind != Kind::Event || record.erased || !(first..to).contains(&record.offset) {
                 continue;
             }
             if let Ok(event) = EventRecord::decode(record.payload)
                 && event.workspace == workspace
             {
-                events
-                    .push(Event::default().event("accepted").id(record.offset.to_string()).data(view::render(&event)));
+                let event = definitions.preparations.render(record.offset, event);
+                events.push(Event::default().event("accepted").id(record.offset.to_string()).data(event));
             }
         }
         events

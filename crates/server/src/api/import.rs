@@ -8,7 +8,7 @@ use axum::{
     extract::{Query, State},
 };
 use onefold_log::{Batch, Kind};
-use onefold_model::event::{Fields, Incoming, Limits, accept};
+use onefold_model::event::{EventRecord, Fields, Incoming, Limits, accept};
 use onefold_state::schema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -50,6 +50,8 @@ pub struct Imported {
     pub accepted: u64,
     /// Among the dead letters.
     pub refused: u64,
+    /// About people who are not let in: not kept.
+    pub suppressed: u64,
     /// The offset after the last of them: wait for it to be applied, if the profiles are to be asked at once.
     pub next_offset: u64,
 }
@@ -68,6 +70,7 @@ pub async fn rows(
     body: Bytes,
 ) -> Result<Json<Imported>, ApiError> {
     let theirs = app.clone();
+    let entering = app.ingest.doors.enter().await;
     let prepared = theirs
         .block(move |app| {
             let prepared = prepare(app, &access, &query, &body)?;
@@ -81,17 +84,20 @@ pub async fn rows(
         .await?;
     let (access, prepared) = prepared;
     let refused = prepared.letters.len() as u64;
-    let accepted = prepared.batch.len() as u64;
+    let (accepted, suppressed) = (prepared.batch.len() as u64, prepared.suppressed);
     let next_offset = match accepted {
         0 => app.log.end(access.workspace.partition(app.log.partitions()))?,
         _ => app.append(&access, prepared.batch).await?.end,
     };
+    drop(entering);
     app.ingest.meters.accepted.add(accepted);
-    Ok(Json(Imported { accepted, refused, next_offset }))
+    app.ingest.meters.suppressed.add(suppressed);
+    Ok(Json(Imported { accepted, refused, suppressed, next_offset }))
 }
 
 struct Prepared {
     batch: Batch,
+    suppressed: u64,
     letters: Vec<onefold_state::Row>,
 }
 
@@ -104,7 +110,11 @@ fn prepare(
     let source = app.source_number(access.workspace, &query.source)?;
     let received_at = app.clock.now();
     let limits = Limits { message_id_chars_max: 200, ..app.settings.ingest.limits };
-    let mut prepared = Prepared { batch: Batch::with_capacity(body.len() + body.len() / 8), letters: vec![] };
+    let mut prepared =
+        Prepared { batch: Batch::with_capacity(body.len() + body.len() / 8), letters: vec![], suppressed: 0 };
+    let doors = &app.ingest.doors;
+    let guarded = doors.guards(access.workspace);
+    let mut suppressed = 0;
     let mut letter = |line: i64, event: &str, code: &'static str, message: String| {
         let id = onefold_pipeline::dedupe::key(access.workspace, source, &format!("{}:{line}", query.file));
         let letter = DeadLetter {
@@ -148,6 +158,15 @@ fn prepare(
         if let Err(why) = accept(&incoming, &limits, &mut record) {
             refusal = Some(why);
         }
+        let is_kept_out = guarded
+            && match refusal {
+                None => EventRecord::decode(&record).is_ok_and(|record| doors.keeps_out(&record)),
+                Some(_) => doors.keeps_out_json(access.workspace, raw.get()),
+            };
+        if is_kept_out {
+            suppressed += 1;
+            continue;
+        }
         match refusal {
             Some(why) => letter(line.line, raw.get(), why.code(), why.to_string()),
             None => prepared.batch.push(Kind::Event, &record).map_err(|error| {
@@ -155,5 +174,6 @@ fn prepare(
             })?,
         }
     }
+    prepared.suppressed = suppressed;
     Ok(prepared)
 }

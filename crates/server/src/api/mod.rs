@@ -16,6 +16,7 @@ pub mod log;
 pub mod objects;
 pub mod prepare;
 pub mod preview;
+pub mod privacy;
 pub mod profiles;
 pub mod segments;
 pub mod settings;
@@ -119,6 +120,14 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(deadletters::list))
         .routes(routes!(deadletters::show))
         .routes(routes!(deadletters::retry))
+        .routes(routes!(privacy::preview))
+        .routes(routes!(privacy::erase))
+        .routes(routes!(privacy::access))
+        .routes(routes!(privacy::requests))
+        .routes(routes!(privacy::request))
+        .routes(routes!(privacy::check_receipt))
+        .routes(routes!(privacy::suppression, privacy::suppress))
+        .routes(routes!(privacy::lift))
         .routes(routes!(data::properties))
         .routes(routes!(data::alarms))
         .routes(routes!(events::stream))

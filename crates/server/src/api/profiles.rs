@@ -85,7 +85,8 @@ pub async fn timeline(
         let id = find(reader, &access, &identifier)?;
         let limit = query.limit.unwrap_or(50).clamp(1, 1000);
         let before = query.before.unwrap_or(i64::MAX as u64);
-        Ok(Json(views::timeline(reader, &*app.log, &access, id, before, limit)?))
+        let definitions = app.definitions(reader, access.workspace)?;
+        Ok(Json(views::timeline(reader, &*app.log, &access, &definitions, id, before, limit)?))
     })
     .await
 }

@@ -75,6 +75,7 @@ pub(super) async fn take(ingest: &Ingest, delivery: Delivery<'_>) -> Result<Land
         let taken = ingest.limiter.take((source.workspace, source.id), events, per_s_max, now);
         taken.map_err(|retry_after_s| Error::RateLimited { per_s_max, retry_after_s })?;
     }
+    let _entering = ingest.doors.enter().await;
     let judged = judge(ingest, &delivery, now)?;
     if !judged.letters.is_empty() {
         ingest.refused.put(judged.letters).await.map_err(|error| {
@@ -127,6 +128,8 @@ fn judge(ingest: &Ingest, delivery: &Delivery<'_>, received_at: Timestamp) -> Re
         letters: Vec::new(),
     };
     let shared_json = std::cell::OnceCell::new();
+    let guarded = ingest.doors.guards(source.workspace);
+    let own_is_kept_out = guarded && shared(own).is_some_and(|own| ingest.doors.keeps_out_json(source.workspace, &own));
     // The record is written here and copied into the batch once it is known to enter; the batch takes no record back.
     let mut record = Vec::with_capacity(2048);
     for (place, (event, came)) in events.iter().enumerate() {
@@ -146,7 +149,9 @@ fn judge(ingest: &Ingest, delivery: &Delivery<'_>, received_at: Timestamp) -> Re
             _ => check_key(event, *key_of_events).and_then(|()| accept(&incoming, limits, &mut record)),
         };
         match verdict {
-            Ok(()) if is_suppressed(ingest, &record) => judged.suppressed += 1,
+            Ok(()) if guarded && is_suppressed(ingest, &record) => judged.suppressed += 1,
+            Err(_) if own_is_kept_out => judged.suppressed += 1,
+            Err(_) if guarded && ingest.doors.keeps_out_json(source.workspace, event.get()) => judged.suppressed += 1,
             Ok(()) => judged.batch.push(RecordKind::Event, &record).map_err(|error| {
                 tracing::warn!(%error, "a batch of events is larger than the log takes");
                 Error::RequestTooLarge { limit: merged_bytes_max }
@@ -171,8 +176,7 @@ fn judge(ingest: &Ingest, delivery: &Delivery<'_>, received_at: Timestamp) -> Re
 }
 
 fn is_suppressed(ingest: &Ingest, record: &[u8]) -> bool {
-    let Some(suppression) = &ingest.suppression else { return false };
-    EventRecord::decode(record).is_ok_and(|record| suppression.covers(&record))
+    EventRecord::decode(record).is_ok_and(|record| ingest.doors.keeps_out(&record))
 }
 
 /// An event that names another write key than the one that let its batch in belongs to another source, or to nobody.

@@ -9,6 +9,7 @@
 //! of what is none, and may be slower.
 
 mod answer;
+mod arrivals;
 mod auth;
 mod body;
 mod cors;
@@ -34,8 +35,10 @@ use axum::{
 use onefold_log::EventLog;
 use onefold_model::{
     Clock, Rng, WorkspaceId,
-    event::{EventRecord, Kind, Limits},
+    event::{Kind, Limits},
 };
+
+use crate::suppression::Doors;
 
 pub use self::{
     letters::{DeadLetter, DeadLetters, Entry},
@@ -59,18 +62,12 @@ pub struct Ingest {
     pub sources: Arc<Sources>,
     /// Where refused events go.
     pub refused: Arc<dyn DeadLetters>,
-    /// Whose events are not stored; `None` where there is no such list.
-    pub suppression: Option<Arc<dyn Suppression>>,
+    /// Whose events are answered like any other, counted, and not stored.
+    pub doors: Arc<Doors>,
     /// What each source has sent of late.
     pub limiter: Limiter,
     /// What is counted.
     pub meters: Meters,
-}
-
-/// The people whose events are answered like any other, counted, and not stored.
-pub trait Suppression: Send + Sync {
-    /// Whether `event` is about one of them. Called for each event on the way to the log: it must not wait.
-    fn covers(&self, event: &EventRecord<'_>) -> bool;
 }
 
 /// How ingest behaves.

@@ -61,6 +61,11 @@ impl Sources {
         self.0.read().get(&KeyHash::of(write_key)).cloned()
     }
 
+    /// The source of this name.
+    pub fn named(&self, workspace: WorkspaceId, name: &str) -> Option<Arc<Source>> {
+        self.0.read().values().find(|source| source.workspace == workspace && source.name == name).cloned()
+    }
+
     /// Makes `sources` the whole directory.
     pub fn replace_all(&self, sources: impl IntoIterator<Item = (KeyHash, Source)>) {
         let sources = sources.into_iter().map(|(key, source)| (key, Arc::new(source))).collect();

@@ -22,10 +22,18 @@ use onefold_log::{
     AppendError, Appending, Batch, Block, EventLog, Fault, MemoryLog, Offset, Partition, ReadError, Verified,
 };
 use onefold_model::{Timestamp, WorkspaceId, clock::ManualClock, event::EventRecord, rng::SeededRng};
-use onefold_server::ingest::{
-    DeadLetter, DeadLetters, Ingest, IngestSettings, Limiter, Mapping, Meters, Source, Sources, Suppression,
-    letters::PutError, sources::KeyHash,
+use onefold_pipeline::{
+    definitions::Workspace,
+    suppression::{self, Suppressed},
 };
+use onefold_server::{
+    ingest::{
+        DeadLetter, DeadLetters, Ingest, IngestSettings, Limiter, Mapping, Meters, Source, Sources, letters::PutError,
+        sources::KeyHash,
+    },
+    suppression::Doors,
+};
+use onefold_state::{MemoryStore, StateStore as _, schema};
 use parking_lot::Mutex;
 use tower::ServiceExt;
 
@@ -110,13 +118,18 @@ impl DeadLetters for Letters {
     }
 }
 
-/// Suppresses whoever is called `forgotten`.
-struct Forgotten;
-
-impl Suppression for Forgotten {
-    fn covers(&self, event: &EventRecord<'_>) -> bool {
-        event.json.contains(r#""userId":"forgotten""#)
-    }
+/// A workspace that does not let in whoever has the user id `forgotten`.
+fn doors() -> Arc<Doors> {
+    let (store, workspace) = (MemoryStore::new(schema::ALL), WorkspaceId(1));
+    let mut txn = store.begin_shared().unwrap();
+    suppression::make_secret(&mut *txn, workspace, &SeededRng::new(1)).unwrap();
+    let hash = Suppressed::load(&mut *txn, workspace).unwrap().digest("user_id", "forgotten").unwrap();
+    txn.put(&schema::SUPPRESSED, vec![suppression::row(workspace, &hash, NOW, "test", 0, true)]).unwrap();
+    txn.commit().unwrap();
+    let definitions = Workspace::load(&mut *store.reader().unwrap(), workspace).unwrap();
+    let doors = Doors::default();
+    doors.set(workspace, Arc::new(definitions));
+    Arc::new(doors)
 }
 
 pub struct World {
@@ -165,7 +178,7 @@ impl World {
             settings,
             sources,
             refused: letters.clone(),
-            suppression: Some(Arc::new(Forgotten)),
+            doors: doors(),
             limiter: Limiter::default(),
             meters: Meters::default(),
         });

@@ -2,11 +2,12 @@
 //!
 //! The file is the state: differences are applied to what it has, so a difference that comes again changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::{
+    append::csv_without,
     cells::{cell, spreadsheet_safe},
     config::Config,
 };
@@ -50,7 +51,7 @@ impl Members {
                 let cells = config.columns.iter().map(|path| safe(cell(profile, path).unwrap_or_default()));
                 self.0.insert(id, cells.collect());
             }
-            Kind::Leave => drop(self.0.remove(&id)),
+            Kind::Leave | Kind::Erase => drop(self.0.remove(&id)),
             Kind::Event => return Err("an audience file takes no events. Use mode append for them"),
         }
         Ok(())
@@ -66,4 +67,12 @@ impl Members {
         }
         writer.into_inner().map_err(|error| error.to_string())
     }
+}
+
+/// The file without these profiles, its columns as they are; `None` where it has none of them, or is none of ours.
+pub fn without(content: &[u8], ids: &BTreeSet<String>) -> Result<Option<Vec<u8>>, String> {
+    if !content.starts_with(ID.as_bytes()) {
+        return Ok(None);
+    }
+    csv_without(content, ids, ID).map_err(|error| error.to_string())
 }

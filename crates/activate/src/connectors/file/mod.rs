@@ -11,7 +11,7 @@ mod place;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -23,7 +23,7 @@ use crate::{
         config::{Config, Mode},
         place::Place,
     },
-    destination::{Connector, Context, Delivery, Destination, Fault, Limits, Outcome},
+    destination::{Connector, Context, Delivery, Destination, Fault, Kind, Limits, Outcome},
 };
 
 /// The connector; see the module.
@@ -65,11 +65,55 @@ fn delivered(name: &str) -> Outcome {
 }
 
 impl Folder {
-    /// One file for those of the batch that can be read.
+    /// One file for those of the batch that can be read; then what there is of people who are erased is taken out of all files.
     async fn append(&self, batch: &[Delivery]) -> Vec<Outcome> {
+        let (erased, rest): (Vec<&Delivery>, Vec<&Delivery>) = batch.iter().partition(|d| d.kind == Kind::Erase);
+        let mut written = self.append_rows(&rest).await.into_iter();
+        let forgotten = match erased.as_slice() {
+            [] => None,
+            [first, ..] => {
+                let prefix = format!("{}_", file_name(&first.destination));
+                let day = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+                let ours = |name: &str| name.strip_prefix(&prefix).is_some_and(day);
+                let ids = ids_of(&erased);
+                Some(self.forget(ours, |name, content| append::without(name, content, &ids)).await)
+            }
+        };
+        let outcome = |delivery: &Delivery| match (delivery.kind, &forgotten) {
+            (Kind::Erase, Some(forgotten)) => forgotten.clone(),
+            _ => written.next().unwrap_or_else(|| Outcome::retry("no outcome")),
+        };
+        batch.iter().map(outcome).collect()
+    }
+
+    /// Changes each of our files that has something of people who are erased.
+    async fn forget(
+        &self,
+        ours: impl Fn(&str) -> bool + Send + Sync,
+        without: impl Fn(&str, &[u8]) -> Result<Option<Vec<u8>>, String> + Send + Sync,
+    ) -> Outcome {
+        let changed = async {
+            let mut changed = 0;
+            for name in self.place.list().await?.iter().filter(|name| ours(name)) {
+                let Some(content) = self.place.read(name).await? else { continue };
+                if let Some(rest) = without(name, &content)? {
+                    self.place.write(name, rest).await?;
+                    changed += 1;
+                }
+            }
+            Ok(changed)
+        };
+        let changed: Result<usize, String> = changed.await;
+        match changed {
+            Ok(changed) => Outcome::Delivered { detail: format!("erased from {changed} files") },
+            Err(cause) => Outcome::retry(cause),
+        }
+    }
+
+    async fn append_rows(&self, batch: &[&Delivery]) -> Vec<Outcome> {
         let parsed: Vec<Option<Value>> = batch.iter().map(|d| serde_json::from_slice(&d.body).ok()).collect();
         let items: Vec<append::Item<'_>> =
-            batch.iter().zip(&parsed).filter_map(|(delivery, payload)| Some((delivery, payload.clone()?))).collect();
+            batch.iter().zip(&parsed).filter_map(|(delivery, payload)| Some((*delivery, payload.clone()?))).collect();
         let written = match items.first() {
             None => Outcome::refused(NOT_JSON),
             Some((first, _)) => {
@@ -93,11 +137,22 @@ impl Folder {
     /// The files of the batch's segments, each read, changed and written once.
     async fn audience(&self, batch: &[Delivery]) -> Vec<Outcome> {
         let mut outcomes = vec![Outcome::retry("not reached"); batch.len()];
-        let mut segments: Vec<&str> = batch.iter().map(|delivery| delivery.segment.as_str()).collect();
+        let erased: Vec<&Delivery> = batch.iter().filter(|delivery| delivery.kind == Kind::Erase).collect();
+        if !erased.is_empty() {
+            let ids = ids_of(&erased);
+            let ours = |name: &str| name.ends_with(".csv");
+            let forgotten = self.forget(ours, |_, content| audience::without(content, &ids)).await;
+            for (index, _) in batch.iter().enumerate().filter(|(_, delivery)| delivery.kind == Kind::Erase) {
+                outcomes[index] = forgotten.clone();
+            }
+        }
+        let rest = || batch.iter().filter(|delivery| delivery.kind != Kind::Erase);
+        let mut segments: Vec<&str> = rest().map(|delivery| delivery.segment.as_str()).collect();
         segments.sort_unstable();
         segments.dedup();
         for segment in segments {
-            let of_segment: Vec<usize> = (0..batch.len()).filter(|index| batch[*index].segment == segment).collect();
+            let is_its = |index: &usize| batch[*index].kind != Kind::Erase && batch[*index].segment == segment;
+            let of_segment: Vec<usize> = (0..batch.len()).filter(is_its).collect();
             let name = format!("{}.csv", file_name(segment));
             match self.change(&name, batch, &of_segment).await {
                 Ok(refused) => {
@@ -130,6 +185,21 @@ impl Folder {
         }
         Ok(refused)
     }
+}
+
+/// The ids of the profiles that deliveries are about.
+fn ids_of(deliveries: &[&Delivery]) -> BTreeSet<String> {
+    let id = |delivery: &&Delivery| {
+        let payload: Value = serde_json::from_slice(&delivery.body).ok()?;
+        Some(payload.get("profile")?.clone())
+    };
+    let names = |profile: Value| {
+        let all = profile["ids"].as_array().cloned().unwrap_or_default();
+        let named: Vec<String> =
+            all.iter().chain([&profile["id"]]).filter_map(Value::as_str).map(str::to_owned).collect();
+        named
+    };
+    deliveries.iter().filter_map(id).flat_map(names).collect()
 }
 
 const NOT_JSON: &str = "the payload is not JSON";

@@ -137,6 +137,25 @@ impl Place {
         }
     }
 
+    /// The names of the files, in no order.
+    pub async fn list(&self) -> Result<Vec<String>, String> {
+        match self {
+            Place::Local(folder) => {
+                let folder = folder.clone();
+                blocking(move || {
+                    let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
+                    names.filter_map(Result::transpose).collect()
+                })
+                .await
+            }
+            Place::Store(store, prefix) => {
+                let listed = store.list_with_delimiter(Some(prefix)).await.map_err(|error| error.to_string())?;
+                let name = |found: object_store::ObjectMeta| found.location.filename().map(str::to_owned);
+                Ok(listed.objects.into_iter().filter_map(name).collect())
+            }
+        }
+    }
+
     /// Writes a file whole, or not at all; it is durable when this returns.
     pub async fn write(&self, name: &str, content: Vec<u8>) -> Result<(), String> {
         match self {

@@ -99,7 +99,7 @@ async fn appends(format: &'static str) {
                 "options.aws_web_identity_token_file",
             ),
         ],
-        kinds: &[Kind::Event, Kind::Enter, Kind::Leave],
+        kinds: &[Kind::Event, Kind::Enter, Kind::Leave, Kind::Erase],
         seen: Box::new(move || {
             let mut all: Vec<(i64, Line)> = vec![];
             for (name, content) in files(&out) {
@@ -141,7 +141,7 @@ async fn audiences_conform() {
         context: house(folder.path()),
         good: json!({"location": "out", "mode": "audience", "columns": ["identifiers.email"]}),
         bad: vec![(json!({"location": "out", "mode": "audience", "columns": ["id"]}), "columns")],
-        kinds: &[Kind::Enter, Kind::Leave],
+        kinds: &[Kind::Enter, Kind::Leave, Kind::Erase],
         seen: Box::new(move || {
             let held = fs::read(&file).map(|content| members("vip", &content)).unwrap_or_default();
             Box::pin(async move { held })
@@ -162,7 +162,7 @@ async fn s3_conforms() {
         context: house(folder.path()),
         good: json!({"location": "s3://bucket/deep/out", "mode": "audience", "options": options}),
         bad: vec![],
-        kinds: &[Kind::Enter, Kind::Leave],
+        kinds: &[Kind::Enter, Kind::Leave, Kind::Erase],
         seen: Box::new(move || {
             let objects = seen.objects();
             assert!(objects.iter().all(|(path, _)| path == "/bucket/deep/out/vip.csv"), "{objects:?}");

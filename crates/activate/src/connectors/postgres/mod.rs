@@ -129,6 +129,11 @@ impl Database {
     async fn write(&self, client: &mut Client, changes: &[&Change]) -> Result<(), Failure> {
         let merged = Merged::of(changes.iter().copied());
         let txn = client.transaction().await.map_err(Failure::of)?;
+        if !merged.erased.is_empty() {
+            let ids: Vec<&str> = merged.erased.iter().copied().collect();
+            txn.execute(&self.statements.erase, &[&ids]).await.map_err(Failure::of)?;
+            txn.execute(&self.statements.erase_events, &[&ids]).await.map_err(Failure::of)?;
+        }
         let (mut entered, mut left) = (Columns::<6>::default(), Columns::<2>::default());
         for ((segment, id), change) in &merged.members {
             match change {

@@ -1,6 +1,6 @@
 //! The statements, and what a batch comes to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -27,6 +27,8 @@ pub struct Statements {
     pub upsert: String,
     pub delete: String,
     pub insert: String,
+    pub erase: String,
+    pub erase_events: String,
     pub check: String,
 }
 
@@ -57,6 +59,8 @@ impl Statements {
                  FROM unnest($1::text[], $2::text[], $3::text[]) AS row (key, profile, event) \
                  ON CONFLICT (key) DO NOTHING"
             ),
+            erase: format!("DELETE FROM {audience} WHERE id = ANY($1::text[])"),
+            erase_events: format!("DELETE FROM {events} WHERE profile = ANY($1::text[])"),
             check: format!("SELECT 1 FROM {audience} LIMIT 0; SELECT 1 FROM {events} LIMIT 0"),
         }
     }
@@ -68,6 +72,7 @@ pub enum Change {
     Enter { segment: String, id: String, identifiers: String, traits: String, at: Option<String>, key: String },
     Leave { segment: String, id: String },
     Event { key: String, profile: String, event: String },
+    Erase { ids: Vec<String> },
 }
 
 impl Change {
@@ -86,6 +91,10 @@ impl Change {
                 key: delivery.key.clone(),
             },
             Kind::Leave => Change::Leave { segment: delivery.segment.clone(), id: id.to_owned() },
+            Kind::Erase => {
+                let all = payload.pointer("/profile/ids").and_then(Value::as_array).into_iter().flatten();
+                Change::Erase { ids: all.filter_map(Value::as_str).chain([id]).map(str::to_owned).collect() }
+            }
             Kind::Event => {
                 Change::Event { key: delivery.key.clone(), profile: id.to_owned(), event: payload.to_string() }
             }
@@ -100,6 +109,8 @@ pub struct Merged<'c> {
     pub members: BTreeMap<(&'c str, &'c str), Option<&'c Change>>,
     /// Events, each key once.
     pub events: BTreeMap<&'c str, (&'c str, &'c str)>,
+    /// Ids of whom nothing stays, but for what came after.
+    pub erased: BTreeSet<&'c str>,
 }
 
 impl<'c> Merged<'c> {
@@ -111,6 +122,12 @@ impl<'c> Merged<'c> {
                 Change::Enter { segment, id, .. } => drop(merged.members.insert((segment, id), Some(change))),
                 Change::Leave { segment, id } => drop(merged.members.insert((segment, id), None)),
                 Change::Event { key, profile, event } => drop(merged.events.insert(key, (profile, event))),
+                Change::Erase { ids } => {
+                    let is = |named: &str| ids.iter().any(|id| id == named);
+                    merged.members.retain(|(_, member), _| !is(member));
+                    merged.events.retain(|_, (profile, _)| !is(profile));
+                    merged.erased.extend(ids.iter().map(String::as_str));
+                }
             }
         }
         merged

@@ -52,7 +52,7 @@ async fn it_conforms() {
             (json!({"url": url, "table": "a.b.c"}), "table"),
             (json!({"url": url, "events_table": "onefold_audience"}), "events_table"),
         ],
-        kinds: &[Kind::Event, Kind::Enter, Kind::Leave],
+        kinds: &[Kind::Event, Kind::Enter, Kind::Leave, Kind::Erase],
         seen: Box::new(move || {
             let url = seen.clone();
             Box::pin(async move {

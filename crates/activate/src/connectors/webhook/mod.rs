@@ -3,18 +3,17 @@
 //! One payload a request is the default, because it keeps one refusal from hurting its neighbours and lets profiles go
 //! in parallel; a target that cannot keep up takes batches.
 
-mod answer;
 mod signature;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use onefold_model::Clock;
 use reqwest::{
     Client, Response, StatusCode,
-    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    header::{CONTENT_TYPE, HeaderMap, HeaderValue},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
@@ -23,7 +22,7 @@ use url::Url;
 
 use crate::{
     config::{self, ConfigError},
-    connectors::webhook::signature::Secret,
+    connectors::{http, webhook::signature::Secret},
     destination::{Connector, Context, Delivery, Destination, Fault, Limits, Outcome},
     egress::Egress,
 };
@@ -39,8 +38,6 @@ const CONCURRENCY_MAX: usize = 256;
 const BATCH_MAX: usize = 200;
 /// How much of an answer's body is read: to the end, where it is short, so that the connection can be used again.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
-/// How much of it is kept with a dead letter.
-const ANSWER_CHARS_KEPT: usize = 200;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -81,9 +78,7 @@ impl Connector for Webhook {
 
     fn open(&self, config: Value, context: &Context) -> Result<Arc<dyn Destination>, ConfigError> {
         let config: Config = config::read(config)?;
-        if !(100..=60_000).contains(&config.timeout_ms) {
-            return Err(ConfigError::new("timeout_ms", "not from 100 to 60000", "Write milliseconds in that range"));
-        }
+        let timeout = http::timeout(config.timeout_ms)?;
         if !(1..=BATCH_MAX).contains(&config.batch) {
             let cure = "Write how many payloads a request may have";
             return Err(ConfigError::new("batch", format!("not from 1 to {BATCH_MAX}"), cure));
@@ -91,33 +86,13 @@ impl Connector for Webhook {
         Ok(Arc::new(Target {
             url: context.egress.check_url("url", &config.url)?,
             secret: config.secret.as_deref().map(Secret::parse).transpose()?,
-            headers: headers(&config.headers)?,
+            headers: http::headers(&config.headers)?,
             batch: config.batch,
-            client: context.egress.client(Duration::from_millis(config.timeout_ms))?,
+            client: context.egress.client(timeout)?,
             egress: Arc::clone(&context.egress),
             clock: Arc::clone(&context.clock),
         }))
     }
-}
-
-/// The further headers, less those that are the connector's or the connection's own.
-fn headers(texts: &BTreeMap<String, String>) -> Result<HeaderMap, ConfigError> {
-    const OWN: &[&str] = &["host", "content-type", "content-length", "transfer-encoding", "connection"];
-    let mut headers = HeaderMap::new();
-    for (name, value) in texts {
-        let wrong = |cause: &str, cure: &str| ConfigError::new(&format!("headers.{name}"), cause, cure);
-        let lower = name.to_ascii_lowercase();
-        if OWN.contains(&lower.as_str()) || lower.starts_with("webhook-") {
-            return Err(wrong("this header is Onefold's own", "Leave it out"));
-        }
-        let key =
-            HeaderName::try_from(&lower).map_err(|_| wrong("no name of a header", "Write letters, digits and -"))?;
-        let mut value = HeaderValue::from_str(value)
-            .map_err(|_| wrong("its value cannot stand in a header", "Write visible ASCII characters on one line"))?;
-        value.set_sensitive(true);
-        headers.insert(key, value);
-    }
-    Ok(headers)
 }
 
 /// The body of a request with several payloads: the keys, and the payloads at the same places.
@@ -160,24 +135,13 @@ impl Target {
         }
         match request.body(body).send().await {
             Ok(response) => self.judge(response).await,
-            Err(error) => Outcome::retry(cause(error)),
+            Err(error) => Outcome::retry(http::cause(error)),
         }
     }
 
     async fn judge(&self, mut response: Response) -> Outcome {
-        let mut body = vec![];
-        while body.len() < ANSWER_BYTES_MAX {
-            match response.chunk().await {
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break,
-                // The status has come, and it decides.
-                Err(_) => break,
-            }
-        }
-        let text = String::from_utf8_lossy(&body[..body.len().min(4 * ANSWER_CHARS_KEPT)]);
-        let kept: String = text.trim().chars().take(ANSWER_CHARS_KEPT).collect();
-        let kept = (!kept.is_empty()).then_some(kept);
-        answer::outcome(response.status(), response.headers(), self.clock.now(), kept)
+        let body = http::body(&mut response, ANSWER_BYTES_MAX).await;
+        http::answer::outcome(response.status(), response.headers(), self.clock.now(), http::kept(&body))
     }
 
     async fn post_together(&self, batch: &[Delivery]) -> Vec<Outcome> {
@@ -213,19 +177,6 @@ fn batch_id(ids: &[&str]) -> String {
     for byte in &hash.finalize()[..16] {
         // Writing to a string does not fail.
         let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
-/// A failed request in words, with its sources, and without the URL, which may hold a token.
-fn cause(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(error) = source {
-        // Writing to a string does not fail.
-        let _ = write!(text, ": {error}");
-        source = error.source();
     }
     text
 }
