@@ -58,11 +58,11 @@ impl Keeper {
         wanted: &Wants,
     ) -> Result<(), AskError> {
         let mut wanted = wanted.clone();
-        if kept.is_filled && kept.unstated != definitions.unstated {
+        if kept.is_filled && kept.policy != definitions.policy {
             wanted.add(kept.index.wants().clone());
             *kept = Kept { too_large: kept.too_large.take(), ..Kept::default() };
         }
-        kept.unstated = definitions.unstated;
+        kept.policy = definitions.policy.clone();
         let lacking = kept.index.wants().lacking(&wanted);
         let mut began = self.begin(kept, access, definitions, &lacking, self.tables.as_ref());
         if let Err(NotBegun::Tables(error)) = &began {
@@ -182,7 +182,7 @@ impl Keeper {
             // Where they lag far behind, it is no longer known who has changed since.
             let oldest = next.saturating_sub(feed::KEPT_OFFSETS / 2);
             let pass = tables.pass(access, self.bytes_max, &go_on);
-            match pass.people(definitions.unstated, index, lacking, whole, oldest, &mut until) {
+            match pass.people(&definitions.policy, index, lacking, whole, oldest, &mut until) {
                 Ok(offset) => return Ok(offset),
                 Err(Unread::NotThere) => {}
                 Err(unread) => return Err(self.not_begun(unread)),

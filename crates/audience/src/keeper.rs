@@ -18,7 +18,7 @@ use onefold_log::EventLog;
 use onefold_model::{
     NodeId, ProfileId, Timestamp, Value, WorkspaceId,
     access::Access,
-    consent::Unstated,
+    consent::Policy,
     segment::{CompileError, Condition, MetricId, Program},
 };
 use onefold_pipeline::{Error, definitions::Workspace, feed, views};
@@ -48,8 +48,8 @@ pub(crate) struct Kept {
     pub next_offset: u64,
     /// The instant up to which it is so.
     pub as_of: Timestamp,
-    /// What a person who said nothing allows, as it was put in.
-    pub unstated: Unstated,
+    /// The policy of consent by which it was put in.
+    pub policy: Arc<Policy>,
     /// Whose consent changes by itself, and when.
     pub due: BTreeSet<(Timestamp, ProfileId)>,
     /// What took more memory than is allowed when it was tried.
@@ -123,8 +123,7 @@ impl Keeper {
             wants.add_of(condition, definitions);
         }
         let kept = self.workspaces.lock().entry(access.workspace).or_default().clone();
-        let keeps =
-            |kept: &Kept| kept.is_filled && kept.unstated == definitions.unstated && kept.index.wants().has(&wants);
+        let keeps = |kept: &Kept| kept.is_filled && kept.policy == definitions.policy && kept.index.wants().has(&wants);
         let prepared = |kept: &Kept| conditions.iter().all(|condition| kept.index.is_prepared(condition, definitions));
         let partition = access.workspace.partition(self.log.partitions());
         let (next, _) = views::as_of(&mut *self.store.reader().map_err(Error::from)?, partition)?;
@@ -227,7 +226,7 @@ impl Keeper {
         let told = if kept.is_filled { kept.next_offset } else { u64::MAX };
         let people_from = began.map_or(told, |began| told.min(began.people)).min(next);
         let changed = feed::changed(reader, access, partition, people_from, next)?;
-        let Some(mut changed) = changed.filter(|_| kept.unstated == definitions.unstated) else {
+        let Some(mut changed) = changed.filter(|_| kept.policy == definitions.policy) else {
             if began.is_some() {
                 return Err(Error::unreadable("the audience index", "more happened than it could follow; ask again"));
             }

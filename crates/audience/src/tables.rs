@@ -16,7 +16,7 @@ use onefold_lake::{
 use onefold_model::{
     NodeId, ProfileId, Timestamp, Value,
     access::Access,
-    consent::{self, Unstated},
+    consent::{Policy, Said},
     segment::{EventFields, Path},
     value::AMOUNT_PLACES,
 };
@@ -106,7 +106,7 @@ impl Pass<'_> {
     /// up to one before `oldest` only are not read.
     pub fn people(
         &self,
-        unstated: Unstated,
+        policy: &Policy,
         index: &mut Index,
         of: &Wants,
         whole: bool,
@@ -124,17 +124,17 @@ impl Pass<'_> {
                 (2..rows.num_columns()).map(|at| rows.column(at).as_string_view()).collect();
             for row in 0..rows.num_rows() {
                 let id = ProfileId(NodeId(profiles.value(row)));
-                let said = if consents.is_valid(row) { consents.value(row) } else { "[]" };
                 // What cannot be read denies.
-                let said = serde_json::from_str::<Vec<consent::Row>>(said).ok();
-                let ahead = said.iter().flatten().map(|row| row.at).filter(|said| *said > at).min();
-                ahead.into_iter().for_each(|ahead| until(id, ahead));
+                let said = Said::from_json(consents.is_valid(row).then(|| consents.value(row)));
+                let changes = policy.until(said.iter().flat_map(|said| said.rows()), at);
+                if changes < Timestamp::MAX {
+                    until(id, changes);
+                }
                 let values = names.iter().zip(&texts).zip(&mut words).map(|((name, texts), words)| {
                     (name.as_str(), texts.is_valid(row).then(|| words.value(texts.value(row))).flatten())
                 });
                 let allows = |(purpose, channel): &Use| {
-                    let decided =
-                        said.as_ref().map(|said| consent::decide(said, purpose, channel.as_deref(), unstated, at));
+                    let decided = said.as_ref().map(|said| said.decide(policy, purpose, channel.as_deref(), at));
                     decided.is_some_and(|decided| decided.allowed)
                 };
                 let allowed = of.uses.iter().filter(|one| allows(one)).collect();

@@ -17,7 +17,7 @@ use onefold_lake::{
     amounts, functions,
     segments::{METRICS, SUM_DIGITS},
 };
-use onefold_model::{Timestamp, consent::Unstated, value::AMOUNT_PLACES};
+use onefold_model::{Timestamp, value::AMOUNT_PLACES};
 
 /// All of them.
 pub fn all() -> Vec<ScalarUDF> {
@@ -57,17 +57,14 @@ pub fn all() -> Vec<ScalarUDF> {
         function("passes_at", &[&text, &text, &number, &text], &flag, |asked| {
             asked.passing(Timestamp(asked.literal_number(2)?), &asked.literal(3)?)
         }),
-        function("reachable", &[&text, &text, &text, &flag, &number], &flag, |asked| {
+        function("reachable", &[&text, &text, &text, &text, &number], &flag, |asked| {
             let (consents, purpose, channel) = (asked.texts(0)?, asked.texts(1)?, asked.texts(2)?);
-            let (unstated, now) = (asked.column(3)?, asked.column(4)?);
-            let (unstated, now) = (unstated.as_boolean(), now.as_primitive::<Int64Type>());
+            let (policy, now) = (functions::policy(&asked.literal(3)?), asked.column(4)?);
+            let now = now.as_primitive::<Int64Type>();
             Ok(asked.flags_of(|row| {
-                // What is not known denies.
-                let allows = unstated.is_valid(row) && unstated.value(row);
-                let unstated = if allows { Unstated::Allow } else { Unstated::Deny };
                 let at = if now.is_valid(row) { Timestamp(now.value(row)) } else { Timestamp::MIN };
                 purpose.at(row).is_some_and(|purpose| {
-                    functions::reachable(consents.at(row), purpose, channel.at(row), unstated, at)
+                    functions::reachable(consents.at(row), purpose, channel.at(row), &policy, at)
                 })
             }))
         }),

@@ -7,7 +7,7 @@
 use jiff::tz::TimeZone;
 use onefold_model::{
     Timestamp, Value,
-    consent::{self, Unstated},
+    consent::{Policy, Said},
     json::Members,
     profile::{Series, computed::ComputedTrait, series::Point},
     segment::{Condition, Gathered, Keeps, Lookup, Metric, Program, Test},
@@ -114,17 +114,21 @@ impl Passes {
 /// What the value is called that is tested.
 const NAME: &str = "value";
 
-/// Whether somebody with these rows of consent, a JSON array, may be reached.
+/// Reads a policy of consent. What cannot be read is the strictest: it asks for consent to everything.
+pub fn policy(json: &str) -> Policy {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
+/// Whether somebody who said this of consent, as copies of profiles keep it ([`Said`]), may be reached.
 pub fn reachable(
     consents: Option<&str>,
     purpose: &str,
     channel: Option<&str>,
-    unstated: Unstated,
+    policy: &Policy,
     now: Timestamp,
 ) -> bool {
     // What cannot be read denies.
-    let Ok(rows) = serde_json::from_str::<Vec<consent::Row>>(consents.unwrap_or("[]")) else { return false };
-    consent::decide(&rows, purpose, channel, unstated, now).allowed
+    Said::from_json(consents).is_some_and(|said| said.decide(policy, purpose, channel, now).allowed)
 }
 
 /// A condition that is asked of the points of its metrics: what SQL has no aggregates for.
@@ -267,10 +271,14 @@ mod tests {
         assert!(wrong(r#"{"exists":true}"#, "Nowhere").unwrap().starts_with("the time zone: "));
 
         let rows = r#"[{"at":5,"state":"granted","strength":"signal","purpose":"ads","channel":null,"offset":1}]"#;
-        let may = |rows, purpose, unstated, at| reachable(rows, purpose, None, unstated, Timestamp(at));
-        assert!(may(Some(rows), "ads", Unstated::Deny, 5) && !may(Some(rows), "ads", Unstated::Deny, 4));
-        assert!(may(None, "ads", Unstated::Allow, 5) && !may(None, "ads", Unstated::Deny, 5));
-        assert!(!may(Some("[{}]"), "ads", Unstated::Allow, 5), "what cannot be read denies");
+        let may = |rows, purpose, policy_of, at| reachable(rows, purpose, None, &policy(policy_of), Timestamp(at));
+        let (allow, deny) = (r#"{"unstated":"allow"}"#, "{}");
+        assert!(may(Some(rows), "ads", deny, 5) && !may(Some(rows), "ads", deny, 4));
+        assert!(may(None, "ads", allow, 5) && !may(None, "ads", deny, 5) && !may(None, "ads", "no policy", 5));
+        assert!(!may(Some("[{}]"), "ads", allow, 5), "what cannot be read denies");
+        let lives = r#"{"jurisdiction":"EU","rows":[]}"#;
+        let law = r#"{"unstated":"allow","jurisdictions":{"EU":{"of":[],"unstated":"deny"}}}"#;
+        assert!(!may(Some(lives), "ads", law, 5) && may(None, "ads", law, 5));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use onefold_model::{
     Timestamp,
-    consent::Unstated,
+    consent::Policy,
     profile::computed::{ComputedMeasure, ComputedTrait},
     segment::{CompileError, Condition, EventMatch, Events, Keeps, Lookup, Measure, Path, Sequence, Test},
     value::AMOUNT_PLACES,
@@ -43,26 +43,21 @@ pub fn points<'a>(
 }
 
 /// The query whose rows are those for whom the condition holds at `now`: of each its `profile` and `id`.
-pub fn members(
-    condition: &Condition,
-    lookup: &dyn Lookup,
-    unstated: Unstated,
-    now: Timestamp,
-) -> Result<String, NoSql> {
+pub fn members(condition: &Condition, lookup: &dyn Lookup, policy: &Policy, now: Timestamp) -> Result<String, NoSql> {
     let problems = onefold_model::segment::check::problems(condition, lookup);
     if !problems.is_empty() {
         return Err(CompileError { problems }.into());
     }
     let zone = lookup.time_zone().iana_name();
     let zone = zone.ok_or_else(|| NoSql::NotThere("a time zone without a name".to_owned()))?.to_owned();
-    let mut compiler = Compiler { lookup, unstated, now, zone, gathered: vec![], read: BTreeSet::new() };
+    let mut compiler = Compiler { lookup, policy, now, zone, gathered: vec![], read: BTreeSet::new() };
     let holds = compiler.condition(condition)?;
     Ok(compiler.query(&holds))
 }
 
 struct Compiler<'a> {
     lookup: &'a dyn Lookup,
-    unstated: Unstated,
+    policy: &'a Policy,
     now: Timestamp,
     /// The name of the workspace's time zone.
     zone: String,
@@ -110,11 +105,8 @@ impl Compiler<'_> {
             Condition::Sequence(sequence) => self.sequence(condition, sequence)?,
             Condition::Consent { purpose, channel } => {
                 let channel = channel.as_deref().map_or("NULL".to_owned(), quoted);
-                let unstated = match self.unstated {
-                    Unstated::Allow => "true",
-                    Unstated::Deny => "false",
-                };
-                format!("reachable(p.consents, {}, {channel}, {unstated}, {})", quoted(purpose), self.now.0)
+                let policy = serde_json::to_string(&self.policy.about(purpose)).unwrap_or_default();
+                format!("reachable(p.consents, {}, {channel}, {}, {})", quoted(purpose), quoted(&policy), self.now.0)
             }
         })
     }
@@ -331,7 +323,7 @@ mod tests {
     fn made(condition: &str) -> Result<String, NoSql> {
         let computed = text::parse_computed("favourite = most frequent(\"Viewed\", category)").expect("it parses");
         let condition = text::parse(condition).expect("it parses");
-        members(&condition, &Known(TimeZone::UTC, computed), Unstated::Deny, Timestamp(100))
+        members(&condition, &Known(TimeZone::UTC, computed), &Policy::default(), Timestamp(100))
     }
 
     fn check(condition: &str, expect: Expect) {
@@ -355,9 +347,9 @@ mod tests {
         check(
             "trait plan = \"it's\" and not may be reached for ads by email",
             expect![[r#"
-            SELECT p.profile, p.id
-            FROM profiles p
-            WHERE (passes(value_of(p.traits, 'plan'), '{"equals":"it''s"}') AND NOT reachable(p.consents, 'ads', 'email', false, 100))"#]],
+                SELECT p.profile, p.id
+                FROM profiles p
+                WHERE (passes(value_of(p.traits, 'plan'), '{"equals":"it''s"}') AND NOT reachable(p.consents, 'ads', 'email', '{"unstated":"deny"}', 100))"#]],
         );
         check(
             "count(\"Order\" where category = \"shoes\") >= 2 within 1 ms or sum(\"Order\", total) > 5",

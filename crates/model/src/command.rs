@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     NodeId, ProfileId, Timestamp, Value, WorkspaceId,
-    consent::{State, Unstated},
+    consent::{Particulars, Policy, State, Strength, Unstated},
     event::record::SourceId,
     identity::{Decision, Rules, StatementRef, links::Found},
     object::ObjectType,
@@ -93,6 +93,8 @@ pub enum Command {
     IdentityRules(Rules),
     /// What a person who has said nothing allows.
     ConsentDefault(Unstated),
+    /// What data are used for, on which legal ground, and the law of where people live, from now on.
+    ConsentPolicy(Policy),
     /// The workspace's time zone (IANA name), for calendar days.
     TimeZone(String),
     /// Which of several values of a trait counts, from now on.
@@ -194,7 +196,7 @@ pub enum Command {
     },
     /// The list of who is not let in has changed: it is read anew.
     Suppression,
-    /// A consent by an operator, with proof elsewhere.
+    /// A consent by an operator, with proof elsewhere, or by the person.
     Consent {
         /// Whose.
         subject: IdentifierRef,
@@ -205,6 +207,12 @@ pub enum Command {
         channel: Option<String>,
         /// What.
         state: State,
+        /// Who says so.
+        #[serde(default)]
+        by: Strength,
+        /// Since when, until when, under which law and notice, with which proof.
+        #[serde(default)]
+        terms: Particulars,
     },
 }
 

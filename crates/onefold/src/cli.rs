@@ -79,6 +79,9 @@ pub enum Command {
     /// What leaves the house.
     #[command(subcommand)]
     Destination(Destination),
+    /// What people allow: policy, statements, decisions, ledger.
+    #[command(subcommand)]
+    Consent(Consent),
     /// What people may ask for under privacy law: erasure, and not to be let in again.
     #[command(subcommand)]
     Privacy(Privacy),
@@ -276,6 +279,63 @@ pub enum Privacy {
         #[arg(required = true)]
         identifiers: Vec<String>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Consent {
+    /// The policy: what data are used for, on which legal ground, and the law where people live.
+    Policy {
+        /// A JSON file with a policy to set; - for standard input. Absent: the one in force is shown.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Do not set it: say whom it would let in and out.
+        #[arg(long, requires = "file")]
+        try_it: bool,
+    },
+    /// Enter a consent, for which you have the proof.
+    Set {
+        /// An e-mail address, a phone number with +, a user id, `kind:value`.
+        identifier: String,
+        /// A purpose; `*` for everything, `$processing`, `$sale`, `$sensitive`, `$automated` for these rights.
+        purpose: String,
+        /// granted, denied, withdrawn, objected, restricted, expired, not_collected.
+        state: String,
+        /// The channel; absent: all.
+        #[arg(long)]
+        channel: Option<String>,
+        /// The person said so themselves: stronger than what any consent manager sends.
+        #[arg(long)]
+        by_person: bool,
+        /// When it runs out.
+        #[arg(long, value_name = "TIME")]
+        expires: Option<String>,
+        /// Where the proof is.
+        #[arg(long)]
+        proof: Option<String>,
+    },
+    /// Enter consents from a CSV file with a header: identifier, purpose, state, and as needed channel, by, effective, expires,
+    /// jurisdiction, basis, notice_id, notice_version, proof.
+    Import {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Whether a person's data may be used for a purpose now, and which statement decides.
+    Decide {
+        identifier: String,
+        purpose: String,
+        #[arg(long)]
+        channel: Option<String>,
+    },
+    /// How many match a condition, how many of them may be reached, and why not the others.
+    Reach {
+        /// A condition, such as `segment("buyers")`.
+        condition: String,
+        purpose: String,
+        #[arg(long)]
+        channel: Option<String>,
+    },
+    /// Look through the whole ledger: whether a row was changed, taken out, put in or moved.
+    Verify,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use onefold_model::{
     Value,
     command::{Command, IdentifierRef, Subscription},
+    consent::{RIGHTS, Strength},
     profile::{
         computed::ComputedTrait,
         traits::{NAME_BYTES_MAX, VALUE_BYTES_MAX},
@@ -44,9 +45,17 @@ pub fn problems_of(workspace: &Workspace, command: &Command) -> Vec<String> {
         Command::TimeZone(name) => time_zone(name).err().map(|error| error.to_string()).into_iter().collect(),
         Command::ObjectTypeSet(object_type) => object_type.problems(),
         Command::Subscribe(Subscription { destination, .. }) => name_problems(&[destination]),
-        Command::Consent { purpose, channel, .. } => {
+        Command::ConsentPolicy(policy) => policy.problems(),
+        Command::Consent { purpose, channel, by, .. } => {
             let names: Vec<&str> = [Some(purpose.as_str()), channel.as_deref()].into_iter().flatten().collect();
-            name_problems(&names)
+            let mut found = name_problems(&names);
+            if purpose.starts_with('$') && !RIGHTS.contains(&purpose.as_str()) {
+                found.push(format!("{purpose:?} is no right; there are {}", RIGHTS.join(", ")));
+            }
+            if *by < Strength::Operator {
+                found.push("who says so is the operator or the person".to_owned());
+            }
+            found
         }
         Command::Merge { a, b } | Command::Unmerge { a, b: Some(b) } | Command::LinkDecide { a, b, .. }
             if same(a, b) =>

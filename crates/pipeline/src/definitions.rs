@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{Hash, Hasher},
     sync::Arc,
 };
 
@@ -13,7 +14,7 @@ use jiff::tz::TimeZone;
 use onefold_model::{
     EntityType, Timestamp, WorkspaceId,
     command::Subscription,
-    consent::Unstated,
+    consent::Policy,
     identity::Rules,
     object::ObjectType,
     profile::{
@@ -25,6 +26,7 @@ use onefold_model::{
 };
 use onefold_state::{Reader, Row, Scan, Value, schema};
 use rustc_hash::FxHashMap;
+use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 
 use crate::{Error, effects::Effects, preparations::Preparations, profile::Joined, suppression::Suppressed};
@@ -75,8 +77,8 @@ pub struct Workspace {
     pub rules: Arc<Rules>,
     /// The offset of the command that brought them; 0 for those that every workspace begins with.
     pub rules_since: u64,
-    /// What silence about consent means.
-    pub unstated: Unstated,
+    /// What data are used for, and what the law says where a person has said nothing.
+    pub policy: Arc<Policy>,
     /// The model of record linkage that proposes who is one person, where there is one.
     pub link_model: Option<u32>,
     /// Which of several values of a trait counts.
@@ -107,6 +109,30 @@ pub struct Workspace {
     pub matcher: Matcher,
     /// Which live segments read what.
     pub readers: Readers,
+}
+
+/// The number of a use: SipHash-1-3 of its purpose and channel.
+pub type UseId = u64;
+
+/// What destinations use data for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// Its number, as profiles name it.
+    pub id: UseId,
+    /// For which purpose.
+    pub purpose: String,
+    /// By which channel.
+    pub channel: Option<String>,
+}
+
+impl Use {
+    /// What a destination uses data for; `None` where it names no purpose.
+    pub fn of(subscription: &Subscription) -> Option<Use> {
+        let (purpose, channel) = (subscription.purpose.clone()?, subscription.channel.clone());
+        let mut hasher = SipHasher13::new();
+        (&purpose, &channel).hash(&mut hasher);
+        Some(Use { id: hasher.finish(), purpose, channel })
+    }
 }
 
 /// From what changed to the segments that must be decided again.
@@ -160,7 +186,7 @@ impl Workspace {
             id,
             rules: Arc::default(),
             rules_since: 0,
-            unstated: Unstated::default(),
+            policy: Arc::default(),
             link_model: None,
             survivorship: Arc::default(),
             preparations: Arc::default(),
@@ -207,12 +233,30 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// What silence about consent means in the workspace, without reading the rest.
-    pub fn unstated(store: &mut dyn Reader, id: WorkspaceId) -> Result<Unstated, Error> {
-        let key = ["setting", "consent_default"].map(|text| Value::Text(text.to_owned()));
-        let key = [Value::Int(id.0.into())].into_iter().chain(key).collect();
-        let row = store.get(&schema::DEFINITION, &[key])?.pop().flatten();
-        row.map_or(Ok(Unstated::default()), |row| parse(row[8].as_text()?))
+    /// What destinations that have segments use data for, by number.
+    pub fn uses(&self) -> Vec<Use> {
+        let with_segments = self.subscriptions.values().filter(|subscription| !subscription.segments.is_empty());
+        let mut uses: Vec<Use> = with_segments.filter_map(Use::of).collect();
+        uses.sort_unstable_by_key(|one| one.id);
+        uses.dedup();
+        uses
+    }
+
+    /// Whether anything that is kept depends on what people allow.
+    pub fn asks_consent(&self) -> bool {
+        !self.readers.of_consent.is_empty()
+            || self.survivorship.asks_consent()
+            || self.subscriptions.values().any(|subscription| subscription.purpose.is_some())
+    }
+
+    /// The workspace's policy of consent, without reading the rest.
+    pub fn policy(store: &mut dyn Reader, id: WorkspaceId) -> Result<Policy, Error> {
+        let keys = [CONSENT_POLICY, "consent_default"].map(|name| definition_key(id, "setting", name));
+        match &store.get(&schema::DEFINITION, &keys)?[..] {
+            [Some(policy), _] => parse(policy[8].as_text()?),
+            [None, Some(unstated)] => Ok(Policy::of_silence(parse(unstated[8].as_text()?)?)),
+            _ => Ok(Policy::default()),
+        }
     }
 
     fn take(&mut self, store: &mut dyn Reader, row: &Row) -> Result<(), Error> {
@@ -243,7 +287,11 @@ impl Workspace {
             "object_type" => drop(self.object_types.insert(name, parse(text)?)),
             "setting" => match name.as_str() {
                 "identity_rules" => (self.rules, self.rules_since) = (Arc::new(parse(text)?), version.offset),
-                "consent_default" => self.unstated = parse(text)?,
+                CONSENT_POLICY => self.policy = parse(text)?,
+                // As it was set before there were policies; one that was set since goes before.
+                "consent_default" if *self.policy == Policy::default() => {
+                    self.policy = Arc::new(Policy::of_silence(parse(text)?));
+                }
                 "time_zone" => self.time_zone = time_zone(&parse::<String>(text)?)?,
                 "link_model" => self.link_model = parse(text)?,
                 "survivorship" => self.survivorship = parse(text)?,
@@ -527,8 +575,8 @@ impl Readers {
             self.of_consent.push(number);
         }
         // An answer that holds for ever from the earliest time on holds whenever it is asked for.
-        let (unstated, survivorship) = (Unstated::default(), &MOST_RECENT);
-        let nobody = Joined { nodes: SmallVec::new(), unstated, survivorship, at: Timestamp::EARLIEST };
+        let (policy, survivorship) = (&Policy::default(), &MOST_RECENT);
+        let nobody = Joined { nodes: SmallVec::new(), policy, survivorship, at: Timestamp::EARLIEST };
         let answer = program.evaluate(&nobody, Timestamp::EARLIEST);
         if answer.holds || answer.until != Timestamp::MAX || !inputs.purposes.is_empty() {
             self.of_nobody.push(number);
@@ -551,6 +599,9 @@ fn next_version<D, P>(old: Option<Versioned<D, P>>, number: u32, newest: D, vers
     let (in_force, program) = old.map_or((None, None), |old| (old.in_force, old.program));
     Versioned { number, newest, version, in_force, program }
 }
+
+/// The name of the setting that is the policy of consent.
+pub(crate) const CONSENT_POLICY: &str = "consent_policy";
 
 /// The key of a definition's row.
 pub(crate) fn definition_key(workspace: WorkspaceId, kind: &str, name: &str) -> Row {

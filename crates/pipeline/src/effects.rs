@@ -10,7 +10,7 @@ use onefold_model::{NodeId, ProfileId, WorkspaceId};
 use onefold_state::{Row, Table, Txn, Value, schema};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::{Error, changes::Change, verdict::Verdict};
+use crate::{Error, changes::Change, ledger, verdict::Verdict};
 
 /// Rows and marks that a transaction is made of.
 #[derive(Debug, Default)]
@@ -129,7 +129,12 @@ impl Effects {
         for (table, writes) in std::mem::take(&mut self.writes).into_values() {
             for write in writes {
                 match write {
-                    Write::Put(rows) => txn.put(table, rows)?,
+                    Write::Put(mut rows) => {
+                        if table.name == schema::CONSENT.name {
+                            ledger::link(txn, &mut rows)?;
+                        }
+                        txn.put(table, rows)?;
+                    }
                     Write::Delete(keys) => txn.delete(table, &keys)?,
                 }
             }

@@ -26,6 +26,7 @@ use crate::{
     Error,
     definitions::Workspace,
     groups::{self, GroupOfProfile},
+    ledger,
     partition::Partition,
     preparations::prepared,
     profile::Node,
@@ -122,6 +123,9 @@ impl Partition {
             let notice = Notice { r#type: "erase", at: self.now.to_string(), profile: person };
             let body = serde_json::to_vec(&notice).unwrap_or_default();
             self.end_profile(txn, id, self.now.plus(1), offset)?;
+            if !self.silent {
+                ledger::erase(txn, workspace, &own)?;
+            }
             self.effects.tally(workspace, "profiles.erased", 1);
             let told: Vec<String> = self.workspaces[&workspace].subscriptions.keys().cloned().collect();
             for destination in told {

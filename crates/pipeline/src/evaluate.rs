@@ -1,17 +1,20 @@
 //! Live segments: deciding who is in, at each event and each due time.
 
-use onefold_model::{ProfileId, Timestamp, WorkspaceId, profile::survivorship::MOST_RECENT};
+use onefold_model::{ProfileId, Timestamp, WorkspaceId, consent::Policy, profile::survivorship::MOST_RECENT};
 use onefold_state::Txn;
 use smallvec::SmallVec;
 
 use crate::{
     Error,
     changes::Change,
-    definitions::Workspace,
+    definitions::{Use, UseId, Workspace},
     fold::Changed,
     partition::Partition,
     profile::{Joined, Profile},
 };
+
+/// The policy of a workspace that has none.
+static STRICTEST: Policy = Policy::STRICTEST;
 
 impl Partition {
     /// The profile's facts as of `at`.
@@ -19,7 +22,7 @@ impl Partition {
         let definitions = self.workspaces.get(&profile.workspace);
         Joined {
             nodes: profile.nodes.iter().filter_map(|n| self.node(n)).collect(),
-            unstated: definitions.map(|w| w.unstated).unwrap_or_default(),
+            policy: definitions.map_or(&STRICTEST, |w| &w.policy),
             survivorship: definitions.map_or(&MOST_RECENT, |w| &w.survivorship),
             at,
         }
@@ -54,17 +57,23 @@ impl Partition {
             numbers.sort_unstable();
             numbers.dedup();
         }
-        self.decide_segments(workspace, profile, &numbers, changed.all || changed.first, at, offset);
+        let all = changed.all || changed.first;
+        let consents = all || changed.consent;
+        if consents {
+            self.permit(workspace, profile, at, offset);
+        }
+        self.decide_segments(workspace, profile, &numbers, [all, consents], at, offset);
     }
 
     /// Decides these segments as of `at`. `all`: these are all that may hold or come to, so the next due time is theirs
-    /// alone; else it only moves earlier, and a wake too early decides again.
+    /// alone; else it only moves earlier, and a wake too early decides again. `consents`: what the person allows may have
+    /// changed.
     fn decide_segments(
         &mut self,
         workspace: WorkspaceId,
         id: ProfileId,
         numbers: &[u32],
-        all: bool,
+        [all, consents]: [bool; 2],
         at: Timestamp,
         offset: u64,
     ) {
@@ -76,6 +85,9 @@ impl Partition {
             true => self.expiry(definitions, profile).min(self.first_expiry(definitions, profile)),
             false => profile.due,
         };
+        if consents && definitions.asks_consent() {
+            due = due.min(facts.consent_until());
+        }
         let mut moves: SmallVec<[(u32, bool); 8]> = SmallVec::new();
         for number in numbers {
             let Some(live) = definitions.readers.live.get(number) else { continue };
@@ -100,6 +112,53 @@ impl Partition {
             self.effects.profiles.insert(id, workspace);
             self.timers.set(workspace, id, due);
         }
+    }
+
+    /// Tells the destinations whose segments the person is in already whom they may have now, and whom no more.
+    fn permit(&mut self, workspace: WorkspaceId, id: ProfileId, at: Timestamp, offset: u64) {
+        let Some(permitted) = self.permitted(workspace, id, at) else { return };
+        let Some(profile) = self.profiles.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut profile.permitted, permitted);
+        let (now, segments) = (profile.permitted.clone(), profile.segments.clone());
+        self.effects.profiles.insert(id, workspace);
+        let Some(definitions) = self.workspaces.get(&workspace) else { return };
+        let mut told: Vec<(String, String, bool)> = vec![];
+        for subscription in definitions.subscriptions.values() {
+            let Some(of) = Use::of(subscription) else { continue };
+            let may = now.contains(&of.id);
+            if may == before.contains(&of.id) {
+                continue;
+            }
+            let inside = |name: &&String| {
+                definitions.segments.get(*name).is_some_and(|segment| segments.since(segment.number).is_some())
+            };
+            let theirs = subscription.segments.iter().filter(inside);
+            told.extend(theirs.map(|segment| (subscription.destination.clone(), segment.clone(), may)));
+        }
+        for (destination, segment, may) in told {
+            self.send_member(workspace, &destination, &segment, id, may, at, offset);
+        }
+    }
+
+    /// The uses by destinations that the person allows at `at`; `None`: the same as before.
+    fn permitted(&self, workspace: WorkspaceId, id: ProfileId, at: Timestamp) -> Option<SmallVec<[UseId; 2]>> {
+        let profile = self.profiles.peek(&id)?;
+        let uses = self.workspaces.get(&workspace)?.uses();
+        if uses.is_empty() && profile.permitted.is_empty() {
+            return None;
+        }
+        let facts = self.joined(profile, at);
+        let allowed = |of: &&Use| facts.consent(&of.purpose, of.channel.as_deref()).allowed;
+        let permitted: SmallVec<[UseId; 2]> = uses.iter().filter(allowed).map(|of| of.id).collect();
+        (permitted != profile.permitted).then_some(permitted)
+    }
+
+    /// Notes what the person allows at `at`, where a destination is about to get all that it may have.
+    pub(crate) fn note_permitted(&mut self, workspace: WorkspaceId, id: ProfileId, at: Timestamp) {
+        let Some(permitted) = self.permitted(workspace, id, at) else { return };
+        let Some(profile) = self.profiles.get_mut(&id) else { return };
+        profile.permitted = permitted;
+        self.effects.profiles.insert(id, workspace);
     }
 
     /// When a profile with only anonymous identifiers goes if it stays silent; `MAX` where it has others.

@@ -260,7 +260,7 @@ pub fn then(
     }
     // What may not be used any more is not shown as of a time when it could be, either.
     let survivorship = &definitions.survivorship;
-    let joined = Joined { nodes: own.iter().collect(), unstated: definitions.unstated, survivorship, at: access.at };
+    let joined = Joined { nodes: own.iter().collect(), policy: &definitions.policy, survivorship, at: access.at };
     traits.forget(|observed| !joined.may_count(observed));
     let sources = views::sources(store, access)?;
     Ok(Some(ThenView {

@@ -11,6 +11,7 @@ use onefold_log::{EventLog, Kind};
 use onefold_model::{
     NodeId, ProfileId, Timestamp, Value as TraitValue, WorkspaceId,
     access::Access,
+    consent::{self, Decision, Policy, Said},
     event::EventRecord,
     profile::{Survivorship, Traits},
     segment::Facts as _,
@@ -210,7 +211,7 @@ pub struct Person {
     id: ProfileId,
     ids: Vec<NodeId>,
     nodes: Vec<Node>,
-    unstated: onefold_model::consent::Unstated,
+    policy: Arc<Policy>,
     survivorship: Arc<Survivorship>,
     at: Timestamp,
 }
@@ -228,7 +229,7 @@ impl Person {
 
     fn joined(&self) -> Joined<'_> {
         let nodes = self.nodes.iter().collect::<SmallVec<_>>();
-        Joined { nodes, unstated: self.unstated, survivorship: &self.survivorship, at: self.at }
+        Joined { nodes, policy: &self.policy, survivorship: &self.survivorship, at: self.at }
     }
 
     /// The value of a trait that counts.
@@ -252,11 +253,9 @@ impl Person {
         json
     }
 
-    /// The statements of consent that count, as a JSON array; `None` where there are none.
+    /// What the person has said of consent, as [`onefold_model::consent::Said`] writes it; `None` where that is nothing.
     pub fn consents_json(&self) -> Option<String> {
-        let rows: Vec<_> = self.nodes.iter().flat_map(|node| &node.partial.consents).collect();
-        let json = || serde_json::to_string(&rows).expect("a row is written as JSON");
-        (!rows.is_empty()).then(json)
+        self.said().to_json()
     }
 
     /// Its identifiers: of each its node, its kind and its value.
@@ -277,15 +276,35 @@ impl Person {
         })
     }
 
+    /// What a policy decides about a use of its data.
+    pub fn consent(&self, policy: &Policy, purpose: &str, channel: Option<&str>) -> Decision {
+        Joined { policy, ..self.joined() }.consent(purpose, channel)
+    }
+
+    /// What it has said of consent.
+    pub fn said(&self) -> Said {
+        self.joined().said()
+    }
+
+    /// What one of its nodes said for another: of each that other.
+    pub fn deferred(&self) -> impl Iterator<Item = (NodeId, &consent::Row)> {
+        let ours = |row: &&consent::Row| row.deferred_to.is_some_and(|speaker| self.ids.contains(&speaker));
+        self.nodes.iter().flat_map(move |node| node.partial.consents.iter().filter(ours).map(move |row| (node.id, row)))
+    }
+
+    /// The code of the law under which it lives.
+    pub fn jurisdiction(&self) -> Option<&str> {
+        self.joined().jurisdiction()
+    }
+
     /// Whether it may be reached for a purpose, by a channel where one is named.
     pub fn reachable(&self, purpose: &str, channel: Option<&str>) -> bool {
         self.joined().reachable(purpose, channel)
     }
 
-    /// When that changes without a new fact: a statement of consent may be dated ahead.
+    /// When that changes without a new fact, as where an agreement runs out.
     pub fn reachable_until(&self) -> Timestamp {
-        let rows = self.nodes.iter().flat_map(|node| &node.partial.consents);
-        rows.map(|row| row.at).filter(|at| *at > self.at).min().unwrap_or(Timestamp::MAX)
+        self.joined().consent_until()
     }
 }
 
@@ -341,8 +360,8 @@ fn person(
     let keys: Vec<Row> = profile.nodes.iter().map(|id| Node::key(access.workspace, *id)).collect();
     let rows = store.get(&schema::NODE, &keys)?;
     let nodes = rows.iter().flatten().map(|row| Node::from_row(row, store)).collect::<Result<_, Error>>()?;
-    let (unstated, survivorship) = (definitions.unstated, definitions.survivorship.clone());
-    Ok(Person { id: profile.id, ids: profile.nodes.to_vec(), nodes, unstated, survivorship, at })
+    let (policy, survivorship) = (definitions.policy.clone(), definitions.survivorship.clone());
+    Ok(Person { id: profile.id, ids: profile.nodes.to_vec(), nodes, policy, survivorship, at })
 }
 
 #[cfg(test)]

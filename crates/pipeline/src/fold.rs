@@ -2,7 +2,7 @@
 
 use onefold_model::{
     NodeId, Timestamp, Value as TraitValue, WorkspaceId,
-    consent::{self, UNREADABLE, signal},
+    consent::{self, Strength, signal},
     event::{EventRecord, Kind},
     profile::traits::{NAME_BYTES_MAX, Noted, Observed, VALUE_BYTES_MAX},
     segment::MetricId,
@@ -13,15 +13,12 @@ use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use crate::{
-    Error,
+    Error, ledger,
     partition::Partition,
     prepare::Event,
     registry::{Place, Scope},
     verdict::Verdict,
 };
-
-/// Bytes of a purpose. A signal that names a longer one cannot be read.
-const PURPOSE_BYTES_MAX: usize = 200;
 
 /// What an event changed of its person, as far as segments may ask about it.
 #[derive(Debug, Default)]
@@ -31,6 +28,8 @@ pub(crate) struct Changed {
     /// Traits whose value was said again: of a profile of several nodes another value may count now.
     pub newer: SmallVec<[String; 4]>,
     pub consent: bool,
+    /// What was said of consent.
+    pub said: Vec<consent::Row>,
     /// The profile gained or lost nodes: everything may be different.
     pub all: bool,
     /// Nothing was known of the profile before: all else is as for nobody.
@@ -70,7 +69,10 @@ impl Partition {
         let nodes = self.nodes_of(event);
         let merged = self.together(workspace, &nodes, event.identity.origin, received, event.offset);
         let mut changed = self.fold(event, nodes[0]);
+        changed.consent |= self.defer(&changed.said, nodes[0], &nodes[1..]);
         changed.all |= merged;
+        // A value may count by a purpose that the person now allows, or does not any more.
+        changed.all |= changed.consent && self.workspaces[&workspace].survivorship.asks_consent();
         if event.kind == Kind::Group {
             self.apply_group(txn, event, nodes[0])?;
         }
@@ -177,22 +179,23 @@ impl Partition {
             }
             changed.metrics.push(metric);
         });
-        if let Some(context) = &event.context {
-            for mut row in signal::rows(context, event.record.timestamp, event.offset) {
-                if row.purpose.len() > PURPOSE_BYTES_MAX {
-                    row = consent::Row { purpose: UNREADABLE.to_owned(), state: consent::State::Denied, ..row };
-                }
-                let place = effects.next_place();
-                // The ledger is kept: a rebuild has it already.
-                if !*silent {
-                    effects.put(&schema::CONSENT, ledger_row(event, id, &row, place));
-                }
-                changed.consent |= node.partial.consent(row);
-                grown += 128;
+        let policy = &workspace.policy;
+        let (at, gpc) = (event.record.timestamp, event.record.gpc);
+        let said = signal::rows(event.context.as_ref(), gpc, policy, at, event.offset);
+        for row in said.into_iter().chain(policy.implied(&event.name, at, event.offset)) {
+            let place = effects.next_place();
+            // The ledger is kept: a rebuild has it already.
+            if !*silent {
+                let by = ledger::By::Event(&event.came);
+                effects.put(&schema::CONSENT, ledger::row(event.record.workspace, id, &row, place, &by));
             }
+            changed.consent |= node.partial.consent(row.clone());
+            changed.said.push(row);
+            grown += 128;
         }
-        // A value may count by a purpose that the person now allows, or does not any more.
-        changed.all |= changed.consent && survivorship.asks_consent();
+        // Another law may hold where the person lives now.
+        let moved = |names: &[String]| names.iter().any(|name| policy.residence.reads(name));
+        changed.consent |= moved(&changed.traits) || moved(&changed.newer);
         if let Some(page) = node.partial.remember(event.offset) {
             let key = [i64::from(event.record.workspace.0), 0, id.0, page[0] as i64].map(Value::Int);
             let body = postcard::to_extend(&page, vec![1u8]).expect("a vector takes all that is written to it");
@@ -264,16 +267,37 @@ impl Partition {
         workspace: WorkspaceId,
         id: NodeId,
         row: consent::Row,
-        at: Timestamp,
+        by: &ledger::By<'_>,
     ) -> bool {
         let place = self.effects.next_place();
         if !self.silent {
-            self.effects.put(&schema::CONSENT, ledger_columns(workspace, id, &row, place, at, 0));
+            self.effects.put(&schema::CONSENT, ledger::row(workspace, id, &row, place, by));
         }
         let Some(node) = self.nodes.get_mut(&id) else { return false };
+        let profile = node.profile;
+        let changed = node.partial.consent(row.clone());
         self.effects.nodes.insert(id);
-        self.effects.people.insert((workspace, node.profile));
-        node.partial.consent(row)
+        self.effects.people.insert((workspace, profile));
+        // It is said of the person, whatever their other identifiers said.
+        let others = self.profiles.peek(&profile).map(|profile| profile.nodes.clone()).unwrap_or_default();
+        let others: SmallVec<[NodeId; 4]> = others.into_iter().filter(|node| *node != id).collect();
+        self.defer(&[row], id, &others) || changed
+    }
+
+    /// Notes at other identifiers of a person that `speaker` spoke for them. Says whether that changed anything.
+    fn defer(&mut self, said: &[consent::Row], speaker: NodeId, others: &[NodeId]) -> bool {
+        let mut changed = false;
+        // What is taken for an agreement takes nothing back.
+        let said: SmallVec<[&consent::Row; 4]> = said.iter().filter(|row| row.strength > Strength::Implied).collect();
+        for id in others.iter().filter(|_| !said.is_empty()) {
+            let Some(node) = self.nodes.get_mut(id) else { continue };
+            for row in &said {
+                let row = consent::Row { deferred_to: Some(speaker), ..consent::Row::clone(row) };
+                changed |= node.partial.consent(row);
+            }
+            self.effects.nodes.insert(*id);
+        }
+        changed
     }
 }
 
@@ -294,31 +318,4 @@ fn value_bytes(value: &TraitValue) -> usize {
         TraitValue::Text(text) | TraitValue::Json(text) => text.len(),
         TraitValue::Null | TraitValue::Bool(_) | TraitValue::Number(_) => 0,
     }
-}
-
-fn ledger_row(event: &Event<'_>, node: NodeId, row: &consent::Row, place: i64) -> Vec<Value> {
-    ledger_columns(event.record.workspace, node, row, place, event.record.received_at, event.record.source)
-}
-
-fn ledger_columns(
-    workspace: WorkspaceId,
-    node: NodeId,
-    row: &consent::Row,
-    place: i64,
-    recorded: Timestamp,
-    source: u32,
-) -> Vec<Value> {
-    vec![
-        Value::Int(workspace.0.into()),
-        Value::Int(row.offset as i64),
-        Value::Int(place),
-        Value::Int(node.0),
-        Value::Text(row.purpose.replace('\0', "\u{fffd}")),
-        row.channel.as_ref().map_or(Value::Null, |channel| Value::Text(channel.replace('\0', "\u{fffd}"))),
-        Value::Text(row.state.name().to_owned()),
-        Value::Text(row.strength.name().to_owned()),
-        Value::Int(row.at.0),
-        Value::Int(recorded.0),
-        Value::Int(source.into()),
-    ]
 }

@@ -73,6 +73,9 @@ pub struct Statement {
     pub recorded: String,
     /// By which source.
     pub source: String,
+    /// Until when, under which notice and law, with which proof.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Box<RawValue>>,
 }
 
 /// A segment that the person is in.
@@ -158,6 +161,7 @@ pub fn of_profile(
                 at: Timestamp(row[8].as_int()?).to_string(),
                 recorded: Timestamp(row[9].as_int()?).to_string(),
                 source: name_of(&sources, row[10].as_int()? as u32),
+                details: row[11].some().and_then(|json| RawValue::from_string(json.as_text().ok()?.to_owned()).ok()),
             });
         }
     }

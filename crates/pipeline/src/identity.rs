@@ -108,6 +108,7 @@ impl Partition {
             first_seen: at,
             last_seen: at,
             events: 0,
+            permitted: SmallVec::new(),
         });
         id
     }
@@ -407,6 +408,7 @@ impl Partition {
                 first_seen: members.iter().map(|n| n.first_seen).min().unwrap_or_default(),
                 last_seen: members.iter().map(|n| n.last_seen).max().unwrap_or_default(),
                 events: members.iter().map(|n| n.events).sum(),
+                permitted: self.profiles.peek(id).map(|p| p.permitted.clone()).unwrap_or_default(),
             };
             if self.profiles.peek(id).is_some() {
                 self.profiles.insert(*id, Box::new(whole));

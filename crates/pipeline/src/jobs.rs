@@ -12,7 +12,7 @@ use onefold_log::{Block, Kind, Record};
 use onefold_model::{
     NodeId, ProfileId, Timestamp, Value as TraitValue, WorkspaceId,
     command::{Command, CommandRecord, IdentifierRef, Page, PageWork},
-    consent,
+    consent::{self, Policy},
     event::EventRecord,
     identity::{Origin, Statement, StatementRef, normalise::normalise},
     profile::{Observed, survivorship::STEWARD},
@@ -24,8 +24,9 @@ use smallvec::smallvec;
 
 use crate::{
     Error, admission,
-    definitions::{Version, definition_key, time_zone},
+    definitions::{CONSENT_POLICY, Version, definition_key, time_zone},
     fold::Changed,
+    ledger,
     partition::Partition,
     preparations::{self, prepared},
     prepare::Event,
@@ -109,12 +110,10 @@ impl Partition {
                 self.jobs.page(workspace, PageWork::Evaluate);
             }
             Command::ConsentDefault(unstated) => {
-                self.put_definition(workspace, "setting", "consent_default", &unstated, offset, &caller);
-                let definitions = self.definitions(workspace);
-                definitions.unstated = unstated;
-                let asks = definitions.survivorship.asks_consent();
-                self.jobs.page(workspace, if asks { PageWork::Traits } else { PageWork::Evaluate });
+                let policy = Policy { unstated, ..Policy::clone(&self.definitions(workspace).policy) };
+                self.set_policy(workspace, policy, offset, &caller);
             }
+            Command::ConsentPolicy(policy) => self.set_policy(workspace, policy, offset, &caller),
             Command::TimeZone(name) => {
                 self.put_definition(workspace, "setting", "time_zone", &name, offset, &caller);
                 self.definitions(workspace).time_zone = time_zone(&name)?;
@@ -204,11 +203,13 @@ impl Partition {
                 self.definitions(workspace).suppressed = Arc::new(list);
                 self.effects.redefine(workspace);
             }
-            Command::Consent { subject, purpose, channel, state } => {
-                let strength = consent::Strength::Operator;
-                let row = consent::Row { at, state, strength, purpose, channel, offset };
+            Command::Consent { subject, purpose, channel, state, by, terms } => {
+                let since = terms.effective.unwrap_or(at).min(at);
+                let expires = terms.expires;
+                let row = consent::Row { channel, expires, ..consent::Row::new(since, state, by, purpose, offset) };
                 let Some(node) = self.node_of_ref(txn, workspace, &subject)? else { return Ok(()) };
-                if self.consent_by_operator(workspace, node, row, at) {
+                let by = ledger::By::Operator { subject: &subject, terms: &terms, at, caller: &caller };
+                if self.consent_by_operator(workspace, node, row, &by) {
                     let all = self.workspaces[&workspace].survivorship.asks_consent();
                     let changed = Changed { consent: true, all, ..Changed::default() };
                     self.decide_node(workspace, node, &changed, offset);
@@ -216,6 +217,17 @@ impl Partition {
             }
         }
         Ok(())
+    }
+
+    /// What data are used for, and what the law says, from now on.
+    fn set_policy(&mut self, workspace: WorkspaceId, policy: Policy, offset: u64, caller: &str) {
+        self.put_definition(workspace, "setting", CONSENT_POLICY, &policy, offset, caller);
+        let definitions = self.definitions(workspace);
+        let laws = |policy: &Policy| (policy.jurisdictions.clone(), policy.residence.clone(), policy.elsewhere.clone());
+        // Copies of profiles say which values may be used, and under which law the person lives.
+        let copied = definitions.survivorship.asks_consent() || laws(&definitions.policy) != laws(&policy);
+        definitions.policy = Arc::new(policy);
+        self.jobs.page(workspace, if copied { PageWork::Traits } else { PageWork::Evaluate });
     }
 
     pub(crate) fn refuse_command(&mut self, workspace: WorkspaceId, offset: u64, why: &str) {
@@ -356,6 +368,7 @@ impl Partition {
     fn sync(&mut self, workspace: WorkspaceId, destination: &str, profiles: &[ProfileId], offset: u64) {
         let segments = self.workspaces[&workspace].subscriptions.get(destination).map(|s| s.segments.clone());
         for profile in profiles {
+            self.note_permitted(workspace, *profile, self.now.plus(1));
             for segment in segments.iter().flatten() {
                 let number = self.workspaces[&workspace].segments.get(segment).map(|s| s.number);
                 let inside =

@@ -23,6 +23,7 @@ pub mod groups;
 pub mod held;
 mod identity;
 mod jobs;
+pub mod ledger;
 pub mod links;
 mod objects;
 mod outbox;

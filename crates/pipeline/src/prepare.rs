@@ -163,6 +163,7 @@ mod tests {
             workspace: WorkspaceId(1),
             source: 1,
             for_ever: false,
+            gpc: false,
             received_at: Timestamp(0),
             timestamp: Timestamp(0),
             sent_at: None,

@@ -4,15 +4,15 @@ use std::borrow::Cow;
 
 use onefold_model::{
     NodeId, ProfileId, Timestamp, Value as TraitValue, WorkspaceId,
-    consent::{self, Unstated},
-    profile::{Observed, Partial, Series, Survivor, Survivorship},
+    consent::{self, Policy, Question, Said},
+    profile::{Observed, Partial, Series, Survivor, Survivorship, survivorship::MOST_RECENT},
     segment::{Facts, MetricId},
 };
 use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::{Error, cache::Held};
+use crate::{Error, cache::Held, definitions::UseId};
 
 /// The entity column of people.
 pub const PERSON: Value = Value::Int(0);
@@ -141,6 +141,8 @@ pub struct Profile {
     pub last_seen: Timestamp,
     /// Events of all its nodes.
     pub events: u64,
+    /// Uses by destinations that the person allowed when that was last decided, ascending.
+    pub permitted: SmallVec<[UseId; 2]>,
 }
 
 /// The segments that a profile is in, by number, each with since when.
@@ -173,15 +175,19 @@ impl Memberships {
     }
 }
 
-/// Version 2 of a profile's body: a version byte, then this by postcard.
+/// Version 3 of a profile's body: a version byte, then this by postcard. Version 2 had no `permitted`.
 #[derive(Serialize, Deserialize)]
 struct Body {
     nodes: SmallVec<[NodeId; 4]>,
     apart: Vec<(NodeId, NodeId)>,
     segments: SmallVec<[(u32, Timestamp); 4]>,
+    permitted: SmallVec<[UseId; 2]>,
 }
 
-const VERSION: u8 = 2;
+/// The end of a body of version 2: nothing was permitted yet, and is decided when the profile is looked at again.
+const NOT_DECIDED: [u8; 1] = [0];
+
+const VERSION: u8 = 3;
 
 impl Profile {
     pub fn key(workspace: WorkspaceId, id: ProfileId) -> Row {
@@ -189,7 +195,12 @@ impl Profile {
     }
 
     pub fn to_row(&self) -> Row {
-        let body = Body { nodes: self.nodes.clone(), apart: self.apart.clone(), segments: self.segments.0.clone() };
+        let body = Body {
+            nodes: self.nodes.clone(),
+            apart: self.apart.clone(),
+            segments: self.segments.0.clone(),
+            permitted: self.permitted.clone(),
+        };
         let body = postcard::to_extend(&body, vec![VERSION]).expect("a vector takes all that is written to it");
         vec![
             Value::Int(self.workspace.0.into()),
@@ -207,6 +218,9 @@ impl Profile {
         debug_assert_eq!(row.len(), schema::PROFILE.columns.len());
         let body: Body = match row[7].as_bytes()?.split_first() {
             Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(|e| Error::unreadable("a profile", e))?,
+            Some((2, rest)) => {
+                postcard::from_bytes(&[rest, &NOT_DECIDED].concat()).map_err(|e| Error::unreadable("a profile", e))?
+            }
             // Version 1 did not say since when a profile is in a segment; the log does.
             Some((1, _)) => return Err(Error::unreadable("a profile", "an earlier Onefold wrote it")),
             _ => return Err(Error::unreadable("a profile", "a newer Onefold wrote it; upgrade this one")),
@@ -221,6 +235,7 @@ impl Profile {
             first_seen: Timestamp(row[4].as_int()?),
             last_seen: Timestamp(row[5].as_int()?),
             events: row[6].as_int()? as u64,
+            permitted: body.permitted,
         })
     }
 }
@@ -238,7 +253,7 @@ impl Held for Box<Profile> {
 /// One person's facts: the join over the nodes, made as they are asked.
 pub struct Joined<'a> {
     pub nodes: SmallVec<[&'a Node; 4]>,
-    pub unstated: Unstated,
+    pub policy: &'a Policy,
     pub survivorship: &'a Survivorship,
     pub at: Timestamp,
 }
@@ -266,10 +281,42 @@ impl<'a> Joined<'a> {
         counting.filter(|(_, survivor)| *survivor.value != TraitValue::Null).collect()
     }
 
+    /// The rows of consent of each node, without those deferred to nodes of others.
+    pub fn voices(&self) -> impl Iterator<Item = impl Iterator<Item = &'a consent::Row>> {
+        self.nodes.iter().map(|node| {
+            let ours = |speaker: NodeId| self.nodes.iter().any(|node| node.id == speaker);
+            node.partial.consents.iter().filter(move |row| row.deferred_to.is_none_or(ours))
+        })
+    }
+
+    /// The code of the law under which the person lives, by what was said last of it, whoever said so: whether a value may
+    /// be used must not depend on itself.
+    pub fn jurisdiction(&self) -> Option<&'a str> {
+        let said = |name: &str| {
+            let values = self.nodes.iter().map(|node| &node.partial.traits);
+            match &*MOST_RECENT.survivor(values, name, self.at, &|_| true)?.value {
+                TraitValue::Text(text) => Some(text.clone()),
+                _ => None,
+            }
+        };
+        self.policy.jurisdiction_of(&said)
+    }
+
     /// Whether the person may be reached, and why.
     pub fn consent(&self, purpose: &str, channel: Option<&str>) -> consent::Decision {
-        let rows = self.nodes.iter().flat_map(|node| &node.partial.consents);
-        consent::decide(rows, purpose, channel, self.unstated, self.at)
+        let asked = Question { purpose, channel, jurisdiction: self.jurisdiction(), at: self.at };
+        consent::decide(self.policy, self.voices(), asked)
+    }
+
+    /// When any decision about consent may change without a new fact.
+    pub fn consent_until(&self) -> Timestamp {
+        self.policy.until(self.voices().flatten(), self.at)
+    }
+
+    /// What the person has said of consent, as copies keep it.
+    pub fn said(&self) -> Said {
+        let voices = self.voices().map(|rows| rows.cloned().collect::<Vec<_>>()).filter(|rows| !rows.is_empty());
+        Said { jurisdiction: self.jurisdiction().map(str::to_owned), voices: voices.collect() }
     }
 }
 
@@ -290,5 +337,9 @@ impl Facts for Joined<'_> {
 
     fn reachable(&self, purpose: &str, channel: Option<&str>) -> bool {
         self.consent(purpose, channel).allowed
+    }
+
+    fn reachable_until(&self, _: &str, _: Option<&str>) -> Timestamp {
+        self.consent_until()
     }
 }

@@ -138,6 +138,7 @@ mod tests {
             first_seen: Timestamp(0),
             last_seen: Timestamp(0),
             events: 1,
+            permitted: smallvec![],
         }
     }
 

@@ -294,8 +294,8 @@ pub(crate) fn nodes_of(store: &mut dyn Reader, access: &Access, profile: &Profil
 }
 
 pub(crate) fn joined<'a>(definitions: &'a Workspace, nodes: &'a [Node], at: Timestamp) -> Joined<'a> {
-    let (unstated, survivorship) = (definitions.unstated, &*definitions.survivorship);
-    Joined { nodes: nodes.iter().collect::<SmallVec<_>>(), unstated, survivorship, at }
+    let (policy, survivorship) = (&*definitions.policy, &*definitions.survivorship);
+    Joined { nodes: nodes.iter().collect::<SmallVec<_>>(), policy, survivorship, at }
 }
 
 pub(crate) fn raw(json: String) -> Box<RawValue> {
@@ -366,7 +366,10 @@ pub fn profile(
         }
     }
     let mut consent = BTreeMap::new();
-    for row in nodes.iter().flat_map(|node| &node.partial.consents) {
+    for purpose in definitions.policy.purposes.keys() {
+        consent.insert(purpose.clone(), facts.consent(purpose, None));
+    }
+    for row in facts.voices().flatten() {
         let name = row.channel.as_ref().map_or(row.purpose.clone(), |channel| format!("{}/{channel}", row.purpose));
         consent.entry(name).or_insert_with(|| facts.consent(&row.purpose, row.channel.as_deref()));
     }
@@ -486,7 +489,7 @@ pub fn memberships(store: &mut dyn Reader, access: &Access) -> Result<Vec<(u32, 
 pub fn consent(
     store: &mut dyn Reader,
     access: &Access,
-    unstated: consent::Unstated,
+    policy: &consent::Policy,
     id: ProfileId,
     purpose: &str,
     channel: Option<&str>,
@@ -494,7 +497,7 @@ pub fn consent(
     let loaded = load(store, access, id)?;
     Ok(loaded.map(|(_, nodes)| {
         let nodes = nodes.iter().collect::<SmallVec<_>>();
-        let facts = Joined { nodes, unstated, survivorship: &MOST_RECENT, at: access.at };
+        let facts = Joined { nodes, policy, survivorship: &MOST_RECENT, at: access.at };
         facts.consent(purpose, channel)
     }))
 }

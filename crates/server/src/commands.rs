@@ -19,17 +19,8 @@ impl App {
         command: Command,
         idle: bool,
     ) -> Result<u64, ApiError> {
-        let record = CommandRecord {
-            v: 1,
-            workspace: access.workspace,
-            at: self.clock.now(),
-            caller: access.caller.name().to_owned(),
-            command,
-        };
         let mut batch = Batch::new();
-        batch
-            .push(Kind::Command, &record.encode())
-            .map_err(|error| ApiError::bad_request("too_large", error.to_string(), "make the definition smaller"))?;
+        self.push(access, &mut batch, command)?;
         let offset = self.append(access, batch).await?.start;
         self.wait(access.workspace, offset + 1, idle).await?;
         if self.ingest.doors.guards(access.workspace) {
@@ -37,6 +28,31 @@ impl App {
             self.open_doors(access.workspace).await?;
         }
         Ok(offset)
+    }
+
+    /// Appends commands that change no definition, and waits until they are applied.
+    pub(crate) async fn commands(self: &Arc<Self>, access: &Access, commands: Vec<Command>) -> Result<(), ApiError> {
+        let mut batch = Batch::new();
+        for command in commands {
+            self.push(access, &mut batch, command)?;
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let end = self.append(access, batch).await?.end;
+        self.wait(access.workspace, end, false).await
+    }
+
+    fn push(&self, access: &Access, batch: &mut Batch, command: Command) -> Result<(), ApiError> {
+        let record = CommandRecord {
+            v: 1,
+            workspace: access.workspace,
+            at: self.clock.now(),
+            caller: access.caller.name().to_owned(),
+            command,
+        };
+        let pushed = batch.push(Kind::Command, &record.encode());
+        pushed.map(drop).map_err(|error| ApiError::bad_request("too_large", error.to_string(), "make it smaller"))
     }
 
     /// Appends a batch of the workspace.

@@ -20,12 +20,12 @@ impl Permission for ConsentOfProfile {
             onefold_pipeline::Error::State(error) => error,
             other => Error::Unusable { operation: "decide consent", cause: other.to_string() },
         };
-        let unstated = Workspace::unstated(reader, access.workspace).map_err(failed)?;
+        let policy = Workspace::policy(reader, access.workspace).map_err(failed)?;
         profiles
             .iter()
             .map(|profile| {
                 let id = ProfileId(NodeId(*profile));
-                let decision = views::consent(reader, access, unstated, id, &access.purpose.0, channel);
+                let decision = views::consent(reader, access, &policy, id, &access.purpose.0, channel);
                 Ok(match decision.map_err(failed)? {
                     None => Permit { allowed: false, reason: "the profile is not there any more".to_owned() },
                     Some(decision) => Permit { allowed: decision.allowed, reason: decision.rule.name().to_owned() },

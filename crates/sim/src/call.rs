@@ -15,6 +15,8 @@ pub struct Call {
     pub source: u32,
     /// Whether it is an imported row.
     pub import: bool,
+    /// Whether the browser asks not to sell or share.
+    pub gpc: bool,
 }
 
 /// `track`: something happened.
@@ -50,7 +52,7 @@ pub fn object(object_type: &str, id: &str, traits: Value) -> Call {
 impl Call {
     /// A call of `kind` that speaks of `who`.
     pub fn new(kind: &str, who: &str) -> Call {
-        let mut call = Call { json: Map::new(), source: 1, import: false }.set("type", json!(kind));
+        let mut call = Call { json: Map::new(), source: 1, import: false, gpc: false }.set("type", json!(kind));
         for name in who.split_whitespace() {
             call = match kind_of(name) {
                 "user_id" => call.set("userId", json!(name)),
@@ -102,6 +104,12 @@ impl Call {
     /// By which source it comes.
     pub fn from(mut self, source: u32) -> Call {
         self.source = source;
+        self
+    }
+
+    /// From a browser that asks not to sell or share.
+    pub fn gpc(mut self) -> Call {
+        self.gpc = true;
         self
     }
 

@@ -12,7 +12,7 @@ use onefold_log::Kind;
 use onefold_model::{
     NodeId, ProfileId, Timestamp, Value, WorkspaceId,
     command::{Command, CommandRecord, decode_tick},
-    consent,
+    consent::{self, Policy, Question},
     event::{EventRecord, Kind as Call},
     identity::{Rules, normalise::normalise},
     profile::survivorship::{Plain, Rule, STEWARD, Survivorship},
@@ -20,6 +20,8 @@ use onefold_model::{
 };
 use onefold_pipeline::{
     admission,
+    definitions::Workspace,
+    feed,
     verdict::{self, Verdict},
     views,
 };
@@ -71,7 +73,7 @@ pub struct Person {
     /// Their events.
     pub events: Vec<RawEvent>,
     /// Consent rows, all that were ever said.
-    pub consents: Vec<consent::Row>,
+    pub consents: Vec<(NodeId, consent::Row)>,
     /// Traits, all that were ever said and not taken back.
     pub said: Vec<Said>,
 }
@@ -153,6 +155,7 @@ pub fn told(world: &World) -> Told {
     let (end, _) = views::as_of(&mut *world.reader(), partition).expect("the store is there");
     let mut told = Told { now: Timestamp::MIN, ..Told::default() };
     let mut rules: HashMap<WorkspaceId, Rules> = HashMap::new();
+    let mut policies: HashMap<WorkspaceId, Policy> = HashMap::new();
     let mut prepared: HashMap<(WorkspaceId, u32), Prepared> = HashMap::new();
     let mut seen: HashMap<(WorkspaceId, u32, String), (i64, bool)> = HashMap::new();
     while (told.classes.len() as u64) < end {
@@ -175,6 +178,15 @@ pub fn told(world: &World) -> Told {
                         {
                             rules.insert(command.workspace, new.clone());
                         }
+                        match &command.command {
+                            Command::ConsentDefault(unstated) => {
+                                policies.entry(command.workspace).or_default().unstated = *unstated;
+                            }
+                            Command::ConsentPolicy(policy) if policy.problems().is_empty() => {
+                                policies.insert(command.workspace, policy.clone());
+                            }
+                            _ => {}
+                        }
                         if let Command::Prepare { source, preparation, .. } = &command.command {
                             let from = |form: &serde_json::Value| serde_json::from_value::<Preparation>(form.clone());
                             let compiled = preparation.as_ref().map(|form| from(form).map(|p| p.compile()));
@@ -196,14 +208,15 @@ pub fn told(world: &World) -> Told {
                     Err(_) => Class::Unreadable,
                     Ok(event) => {
                         told.now = told.now.max(event.received_at);
-                        let rules = rules.entry(event.workspace).or_default();
+                        let read_by =
+                            (rules.entry(event.workspace).or_default(), policies.entry(event.workspace).or_default());
                         let outcome = prepared.get(&(event.workspace, event.source)).map(|p| p.apply(event.json));
                         match &outcome {
                             Some(outcome) if !outcome.blocked.is_empty() => Class::Refused,
                             _ => {
                                 let json = outcome.as_ref().and_then(|o| o.json.as_deref()).unwrap_or(event.json);
                                 let event = EventRecord { json, ..event };
-                                classify(&mut told, &mut seen, record.offset, &event, rules, world.workspace)
+                                classify(&mut told, &mut seen, record.offset, &event, read_by, world.workspace)
                             }
                         }
                     }
@@ -223,10 +236,10 @@ fn classify(
     seen: &mut HashMap<(WorkspaceId, u32, String), (i64, bool)>,
     offset: u64,
     record: &EventRecord<'_>,
-    rules: &Rules,
+    (rules, policy): (&mut Rules, &mut Policy),
     workspace: WorkspaceId,
 ) -> Class {
-    let Some(event) = RawEvent::read(offset, record, rules) else { return Class::Unreadable };
+    let Some(event) = RawEvent::read(offset, record, rules, policy) else { return Class::Unreadable };
     if event.identifiers.is_empty() && event.kind != Call::Object {
         return Class::Refused;
     }
@@ -264,7 +277,7 @@ pub fn broken(world: &World, settled: bool) -> Vec<Broken> {
     tables::links(world, &mut found);
     tables::tallies(world, &told, &mut found);
     tables::changes(world, &mut found);
-    tables::outbox(world, &told, &mut found);
+    tables::outbox(world, &told, settled, &mut found);
     found
 }
 
@@ -310,7 +323,7 @@ fn people(world: &World, told: &Told) -> BTreeMap<ProfileId, Person> {
         let Some(Verdict::Accepted(node)) = verdicts.get(*offset as usize) else { continue };
         // Those of an anonymous person who was silent for long are gone.
         let Some(person) = of_node.get(node).and_then(|profile| people.get_mut(profile)) else { continue };
-        person.consents.extend(event.consents());
+        person.consents.extend(event.consents().into_iter().map(|row| (*node, row)));
         for (name, value) in event.person_traits() {
             person.said.push(Said { node: *node, source: event.source, rank: event.rank(), name, value });
         }
@@ -334,14 +347,11 @@ fn people(world: &World, told: &Told) -> BTreeMap<ProfileId, Person> {
         }
         let Some(person) = of_node.get(node).and_then(|profile| people.get_mut(profile)) else { continue };
         match &record.command {
-            Command::Consent { purpose, channel, state, .. } => person.consents.push(consent::Row {
-                at: record.at,
-                state: *state,
-                strength: consent::Strength::Operator,
-                purpose: purpose.clone(),
-                channel: channel.clone(),
-                offset: *offset,
-            }),
+            Command::Consent { purpose, channel, state, by, terms, .. } => {
+                let row = consent::Row::new(record.at, *state, *by, purpose, *offset);
+                let row = consent::Row { channel: channel.clone(), expires: terms.expires, ..row };
+                person.consents.push((*node, row));
+            }
             Command::Override { name, value, .. } => {
                 let (node, name) = (*node, name.clone());
                 person.said.retain(|said| (said.source, said.node) != (STEWARD, node) || said.name != name);
@@ -367,8 +377,16 @@ fn profiles(world: &World, told: &Told, people: &BTreeMap<ProfileId, Person>, se
         if view.events != person.events.len() as u64 {
             found.push(format!("{id}: it has {} events and must have {}", view.events, person.events.len()));
         }
+        let voices = voices(world, &definitions, *id, person, found);
+        let newest = Survivorship::default();
+        let residence = |name: &str| match person.counts(name, &newest, &|_| true) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        };
+        let jurisdiction = definitions.policy.jurisdiction_of(&residence);
         let reachable = |purpose: &str, channel: Option<&str>| {
-            consent::decide(&person.consents, purpose, channel, definitions.unstated, now).allowed
+            let asked = Question { purpose, channel, jurisdiction, at: now };
+            consent::decide(&definitions.policy, &voices, asked).allowed
         };
         let traits = person.traits(&definitions.survivorship, &|purpose| reachable(purpose, None));
         let shown: BTreeMap<String, String> =
@@ -408,6 +426,33 @@ fn profiles(world: &World, told: &Told, people: &BTreeMap<ProfileId, Person>, se
             found.push(format!("{profile}: is a member of {segment}, and one of them is not there"));
         }
     }
+}
+
+/// What each of a person's identifiers has said of consent. Which of them spoke for another is taken from the state: it
+/// depends on who was one person then; but only what one of them said may be deferred to it.
+fn voices(
+    world: &World,
+    definitions: &Workspace,
+    id: ProfileId,
+    person: &Person,
+    found: &mut Vec<Broken>,
+) -> Vec<Vec<consent::Row>> {
+    let mut voices: BTreeMap<NodeId, Vec<consent::Row>> = BTreeMap::new();
+    for (node, row) in &person.consents {
+        voices.entry(*node).or_default().push(row.clone());
+    }
+    let each = &mut |_, known: Option<feed::Person>| {
+        for (node, row) in known.iter().flat_map(|known| known.deferred()) {
+            let speaker = row.deferred_to.and_then(|speaker| voices.get(&speaker));
+            if !speaker.is_some_and(|said| said.iter().any(|said| said.offset == row.offset && said.at == row.at)) {
+                found.push(format!("{id}: {node:?} deferred {row:?}, which nobody said"));
+            }
+            voices.entry(node).or_default().push(row.clone());
+        }
+    };
+    let read = feed::people(&mut *world.reader(), &world.access(), definitions, &[id], world.now(), each);
+    read.expect("profiles can be read");
+    voices.into_values().collect()
 }
 
 fn tidy(value: Value) -> Value {

@@ -6,7 +6,7 @@
 use onefold_model::{
     NodeId, Rng, Value,
     command::{Command, Subscription},
-    consent::{State, Unstated},
+    consent::{Particulars, State, Strength, Unstated},
     identity::{Decision, Limit, Rules, StatementRef, links::Found},
     profile::survivorship::{Party, Plain, Rule, Survivorship, Terms},
     rng::SeededRng,
@@ -127,7 +127,7 @@ pub fn call(rng: &SeededRng) -> Call {
     let traits = |rng: &SeededRng| match rng.below(4) {
         0 => json!({ "plan": "pro" }),
         1 => json!({ "plan": "free", "age": rng.below(9) }),
-        2 => json!({ "plan": null }),
+        2 => json!({ "plan": null, "country": pick(rng, &["DE", "US"]) }),
         _ => json!({ "age": rng.below(9), "tags": [rng.below(3)] }),
     };
     let call = match rng.below(16) {
@@ -153,6 +153,7 @@ pub fn call(rng: &SeededRng) -> Call {
     let call = match rng.below(10) {
         0 => call.consent("marketing", rng.below(3) > 0),
         1 if rng.below(4) == 0 => call.unreadable_consent(),
+        2 if rng.below(4) == 0 => call.gpc(),
         _ => call,
     };
     let call = match rng.below(6) {
@@ -235,6 +236,17 @@ const PREPARATIONS: [Option<&str>; 5] = [
     Some(r#"{"steps":[{"step":"derive","cel":"1 +","into":"traits.x"}]}"#),
 ];
 
+/// Policies of consent. The last does not fit.
+const POLICIES: [&str; 5] = [
+    "{}",
+    r#"{"unstated":"allow","purposes":{"marketing":{"sale":true,"expires_days":3}}}"#,
+    r#"{"purposes":{"marketing":{"basis":"legitimate_interest"}}}"#,
+    r#"{"residence":{"country":["country"]},"purposes":{"marketing":{"double_opt_in":true}},"jurisdictions":{
+        "EU":{"of":["DE"],"unstated":"deny"},
+        "US":{"of":["US"],"unstated":"allow","implied":[{"event":"Order","purpose":"marketing","days":5}]}}}"#,
+    r#"{"elsewhere":"nowhere"}"#,
+];
+
 /// A command of any kind.
 pub fn command(rng: &SeededRng) -> Command {
     let identifier = |rng: &SeededRng| reference(pick(rng, &[&USERS[..], &COOKIES[..], &OTHERS[..]].concat()));
@@ -264,11 +276,12 @@ pub fn command(rng: &SeededRng) -> Command {
             destination: owned(pick(rng, &["crm", "ads"])),
             segments: SEGMENTS.iter().filter(|_| rng.below(3) > 0).map(|name| owned(name)).collect(),
             events: if rng.below(2) == 0 { vec![] } else { vec![owned(pick(rng, &["*", "Order"]))] },
-            purpose: None,
+            purpose: (rng.below(2) == 0).then(|| owned("marketing")),
             channel: None,
         }),
         18 => pick(rng, &[Command::Unsubscribe(owned("ads")), Command::Resync(owned("crm"))]),
-        19 => Command::ConsentDefault(pick(rng, &[Unstated::Allow, Unstated::Deny])),
+        19 if rng.below(2) == 0 => Command::ConsentDefault(pick(rng, &[Unstated::Allow, Unstated::Deny])),
+        19 => Command::ConsentPolicy(serde_json::from_str(pick(rng, &POLICIES)).expect("a policy")),
         20 => Command::TimeZone(owned(pick(rng, &["UTC", "Europe/Berlin", "Pacific/Auckland", "Nowhere"]))),
         21..24 => {
             let mut found: Vec<Found> = (0..rng.below(4)).map(|_| found(rng)).collect();
@@ -302,7 +315,9 @@ pub fn command(rng: &SeededRng) -> Command {
             subject: identifier(rng),
             purpose: owned("marketing"),
             channel: None,
-            state: pick(rng, &[State::Granted, State::Denied]),
+            state: pick(rng, &[State::Granted, State::Granted, State::Denied, State::Withdrawn, State::NotCollected]),
+            by: pick(rng, &[Strength::Operator, Strength::Person]),
+            terms: Particulars::default(),
         },
     }
 }

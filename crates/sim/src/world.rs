@@ -8,6 +8,7 @@ use onefold_model::{
     access::{Access, Caller, Purpose},
     clock::{Clock, ManualClock},
     command::{Command, CommandRecord, IdentifierRef, Subscription},
+    consent::{Particulars, State, Strength},
     event::{Fields, Incoming, Limits, accept},
     segment::text,
 };
@@ -108,6 +109,7 @@ impl World {
             place: 0,
             received_at: self.now(),
             import: call.import,
+            gpc: call.gpc,
         };
         let mut record = vec![];
         accept(&incoming, &Limits::default(), &mut record).ok().map(|()| record)
@@ -175,6 +177,33 @@ impl World {
             purpose: None,
             channel: None,
         }))
+    }
+
+    /// Subscribes a destination to segments, for a purpose.
+    pub fn subscribe_for(&mut self, destination: &str, segments: &[&str], purpose: &str) -> u64 {
+        let segments = segments.iter().map(|name| (*name).to_owned()).collect();
+        let (destination, purpose) = (destination.to_owned(), Some(purpose.to_owned()));
+        self.command(Command::Subscribe(Subscription { destination, segments, events: vec![], purpose, channel: None }))
+    }
+
+    /// An operator enters a consent.
+    pub fn consent(&mut self, who: &str, purpose: &str, channel: Option<&str>, state: State) -> u64 {
+        self.command(Command::Consent {
+            subject: reference(who),
+            purpose: purpose.to_owned(),
+            channel: channel.map(str::to_owned),
+            state,
+            by: Strength::Operator,
+            terms: Particulars::default(),
+        })
+    }
+
+    /// Sets the policy of consent, in JSON.
+    ///
+    /// # Panics
+    /// Where it is none.
+    pub fn policy(&mut self, json: &str) -> u64 {
+        self.command(Command::ConsentPolicy(serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}"))))
     }
 
     /// Says that two identifiers are one person.

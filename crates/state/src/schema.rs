@@ -427,7 +427,8 @@ pub static DEAD_LETTER: Table = kept(
     &[Index { name: "recent", columns: &["workspace", "at_ms"] }],
 );
 
-/// The consent ledger: append-only rows, by the offset that brought them.
+/// The consent ledger: append-only rows, by the offset that brought them, each chained to the one before: `leaf` and `link` are
+/// SHA-256. Of an erased row the salt is null.
 pub static CONSENT: Table = kept(
     "consent",
     3,
@@ -443,6 +444,10 @@ pub static CONSENT: Table = kept(
         Column::int("at_ms"),
         Column::int("recorded_ms"),
         Column::int("source"),
+        Column::text("details").or_null(),
+        Column::bytes("salt").or_null(),
+        Column::bytes("leaf").or_null(),
+        Column::bytes("link").or_null(),
     ],
     &[Index { name: "of_node", columns: &["workspace", "node"] }],
 );

@@ -54,6 +54,7 @@ fn accepted(event: &str) -> String {
         place: 0,
         received_at: Timestamp(1_795_293_000_000),
         import: true,
+        gpc: false,
     };
     let mut out = vec![];
     accept(&incoming, &Limits::default(), &mut out).unwrap_or_else(|refusal| panic!("{refusal}: {event}"));

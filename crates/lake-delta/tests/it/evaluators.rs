@@ -16,7 +16,7 @@ use onefold_model::{
     segment::{Condition, text},
 };
 use onefold_pipeline::views;
-use onefold_sim::{World, identify, track, world::reference};
+use onefold_sim::{World, identify, track};
 use proptest::prelude::*;
 use serde_json::{Map, json};
 use tempfile::TempDir;
@@ -121,7 +121,7 @@ impl Answering {
 
     fn by_sql(&self, condition: &Condition, now: Timestamp) -> BTreeSet<String> {
         let definitions = self.world.definitions();
-        let members = segments::members(condition, &definitions, definitions.unstated, now).expect("it has a query");
+        let members = segments::members(condition, &definitions, &definitions.policy, now).expect("it has a query");
         let sql = format!("SELECT id FROM ({members}) members");
         let found = ask(&self.world, &self.engine, &sql, BUDGET).unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
         found.into_iter().collect()
@@ -157,12 +157,9 @@ proptest! {
             answering.world.send(identify(&node(number, 0), traits.into()).at(at));
             person.events.push(Event { properties: Default::default(), ..Event::new("identify", at, 0) });
             answering.world.run();
-            let subject = || reference(&node(number, 0));
-            let (purpose, state) = ("marketing".to_owned(), State::Granted);
             if person.consents {
-                answering.world.command(Command::Consent { subject: subject(), purpose: purpose.clone(), channel: None, state });
-                let (channel, state) = (Some("sms".to_owned()), State::Denied);
-                answering.world.command(Command::Consent { subject: subject(), purpose, channel, state });
+                answering.world.consent(&node(number, 0), "marketing", None, State::Granted);
+                answering.world.consent(&node(number, 0), "marketing", Some("sms"), State::Denied);
             }
         }
         if !unsent.is_empty() {

@@ -51,6 +51,8 @@ pub struct Incoming<'a> {
     pub received_at: Timestamp,
     /// An imported row: its message id is remembered for ever, and its time is not corrected.
     pub import: bool,
+    /// Whether the request said `Sec-GPC: 1`.
+    pub gpc: bool,
 }
 
 /// Why an event does not enter. The codes are stable.
@@ -130,6 +132,7 @@ pub fn accept(incoming: &Incoming<'_>, limits: &Limits, out: &mut Vec<u8>) -> Re
         workspace: incoming.workspace,
         source: incoming.source,
         for_ever: incoming.import,
+        gpc: incoming.gpc,
         received_at: incoming.received_at,
         timestamp: corrected(incoming, happened, sent_at),
         sent_at,
@@ -360,6 +363,7 @@ mod tests {
             place: 0,
             received_at: NOW,
             import: false,
+            gpc: false,
         };
         let mut out = vec![];
         match accept(&incoming, &Limits::default(), &mut out) {
@@ -492,6 +496,7 @@ mod tests {
                 place: 0,
                 received_at: received,
                 import: false,
+                gpc: false,
             };
             let mut out = vec![];
             accept(&incoming, &Limits::default(), &mut out).unwrap();

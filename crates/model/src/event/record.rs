@@ -5,7 +5,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0 | version, 1 |
-//! | 1 | flags: 1 = its message id is remembered for ever (an imported row) |
+//! | 1 | flags: 1 = its message id is remembered for ever (an imported row); 2 = the browser sent `Sec-GPC: 1` |
 //! | 2..6 | workspace |
 //! | 6..10 | source |
 //! | 10..18 | received, ms since 1970 |
@@ -18,6 +18,7 @@ use crate::{Timestamp, WorkspaceId};
 const VERSION: u8 = 1;
 const HEADER: usize = 34;
 const FOR_EVER: u8 = 1;
+const GPC: u8 = 2;
 
 /// A source within a workspace.
 pub type SourceId = u32;
@@ -31,6 +32,8 @@ pub struct EventRecord<'a> {
     pub source: SourceId,
     /// Whether its message id is remembered for ever (an imported row), or for the dedupe window.
     pub for_ever: bool,
+    /// Whether the browser asked, by a header, not to sell or share (Global Privacy Control).
+    pub gpc: bool,
     /// When it came.
     pub received_at: Timestamp,
     /// When it happened.
@@ -59,7 +62,7 @@ impl<'a> EventRecord<'a> {
     /// Appends the header to `out`; the JSON is to follow.
     pub fn write_header(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
-        out.push(if self.for_ever { FOR_EVER } else { 0 });
+        out.push(if self.for_ever { FOR_EVER } else { 0 } | if self.gpc { GPC } else { 0 });
         out.extend_from_slice(&self.workspace.0.to_le_bytes());
         out.extend_from_slice(&self.source.to_le_bytes());
         out.extend_from_slice(&self.received_at.0.to_le_bytes());
@@ -89,6 +92,7 @@ impl<'a> EventRecord<'a> {
         };
         Ok(EventRecord {
             for_ever: bytes[1] & FOR_EVER != 0,
+            gpc: bytes[1] & GPC != 0,
             workspace: WorkspaceId(u32_at(2)),
             source: u32_at(6),
             received_at: time_at(10),
@@ -105,11 +109,13 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_record_reads_back(workspace: u32, source: u32, for_ever: bool, times: (i64, i64), json: String) {
+        fn a_record_reads_back(workspace: u32, source: u32, flags: (bool, bool), times: (i64, i64), json: String) {
+            let (for_ever, gpc) = flags;
             let record = EventRecord {
                 workspace: WorkspaceId(workspace),
                 source,
                 for_ever,
+                gpc,
                 received_at: Timestamp(times.0),
                 timestamp: Timestamp(times.1),
                 sent_at: for_ever.then_some(Timestamp(1)),
@@ -129,6 +135,7 @@ mod tests {
             workspace: WorkspaceId(2),
             source: 3,
             for_ever: true,
+            gpc: false,
             received_at: Timestamp(16),
             timestamp: Timestamp(15),
             sent_at: None,

@@ -50,6 +50,7 @@ mod tests {
             workspace: WorkspaceId(1),
             source: 1,
             for_ever: false,
+            gpc: false,
             received_at: Timestamp(1_795_293_000_000),
             timestamp: Timestamp(1_795_292_999_000),
             sent_at: Some(Timestamp(1_795_293_100_000)),

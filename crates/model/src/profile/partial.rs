@@ -1,7 +1,7 @@
 //! What is folded at one identity node, and its stored form.
 //!
-//! Version 1: a version byte; then, by postcard, traits, consents, links and recent offsets; then each series with its
-//! metric's number, in the series' own form.
+//! Version 2: a version byte; then, by postcard, traits, consents, links and recent offsets; then each series with its
+//! metric's number, in the series' own form. Version 1 had shorter rows of consent.
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -9,17 +9,17 @@ use smallvec::SmallVec;
 use super::{Series, Traits};
 use crate::{
     NodeId, Timestamp,
-    consent::{self, State, Strength, UNREADABLE},
+    consent::{EVERYTHING, Row, State, Strength},
     identity::Origin,
     segment::MetricId,
 };
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// How many offsets of the newest events a node keeps before a page of the oldest is set aside.
 pub const RECENT_MAX: usize = 512;
 
-/// How many consent rows a node keeps: one per purpose, channel and strength. Past it signals go, those with the greatest
+/// How many consent rows a node keeps: one per purpose, channel, jurisdiction and strength. Past it signals go, those with the greatest
 /// names first, whatever came first; and as nobody knows any more what they said, they count as unreadable: denied.
 pub const CONSENTS_MAX: usize = 1000;
 
@@ -33,8 +33,8 @@ pub struct Partial {
     pub traits: Traits,
     /// Points of the metrics that definitions ask for, by metric.
     pub series: Vec<(MetricId, Series)>,
-    /// The newest consent row of each purpose, channel and strength.
-    pub consents: Vec<consent::Row>,
+    /// The newest consent row of each purpose, channel, jurisdiction and strength.
+    pub consents: Vec<Row>,
     /// After which nodes a statement has named this one, accepted or not, ascending.
     pub links: Vec<Link>,
     /// How many statements name this node.
@@ -69,10 +69,62 @@ pub enum DecodeError {
     Damaged(String),
 }
 
+/// The head of version 1.
+#[derive(Deserialize)]
+struct Head1 {
+    traits: Traits,
+    consents: Vec<Row1>,
+    links: Vec<Link>,
+    named: u32,
+    recent: Vec<u64>,
+    series: u32,
+}
+
+/// A row of consent as version 1 wrote it: whether it was denied, whether an operator said it.
+#[derive(Deserialize)]
+struct Row1 {
+    at: Timestamp,
+    state: Bit,
+    strength: Bit,
+    purpose: String,
+    channel: Option<String>,
+    offset: u64,
+}
+
+/// The number of an enum's variant.
+#[derive(Deserialize)]
+enum Bit {
+    No,
+    Yes,
+}
+
+impl From<Row1> for Row {
+    fn from(row: Row1) -> Row {
+        let state = if matches!(row.state, Bit::No) { State::Granted } else { State::Denied };
+        let strength = if matches!(row.strength, Bit::No) { Strength::Signal } else { Strength::Operator };
+        Row { channel: row.channel, ..Row::new(row.at, state, strength, row.purpose, row.offset) }
+    }
+}
+
+impl From<Head1> for Head<'static> {
+    fn from(head: Head1) -> Head<'static> {
+        let mut consents: Vec<Row> = head.consents.into_iter().map(Row::from).collect();
+        consents.sort_by(|a, b| a.key().cmp(&b.key()));
+        Head {
+            traits: std::borrow::Cow::Owned(head.traits),
+            consents: consents.into(),
+            links: head.links.into(),
+            named: head.named,
+            recent: head.recent.into(),
+            series: head.series,
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Head<'a> {
     traits: std::borrow::Cow<'a, Traits>,
-    consents: std::borrow::Cow<'a, [consent::Row]>,
+    consents: std::borrow::Cow<'a, [Row]>,
     links: std::borrow::Cow<'a, [Link]>,
     named: u32,
     recent: std::borrow::Cow<'a, [u64]>,
@@ -113,27 +165,22 @@ impl Partial {
     }
 
     /// Takes a consent row. Says whether the fold changed.
-    pub fn consent(&mut self, row: consent::Row) -> bool {
+    pub fn consent(&mut self, row: Row) -> bool {
         let offset = row.offset;
         let changed = self.fold_consent(row);
         while self.consents.len() > CONSENTS_MAX {
-            let signals = self.consents.iter().rposition(|r| r.strength == Strength::Signal && r.purpose != UNREADABLE);
+            let signals = self.consents.iter().rposition(|r| r.strength == Strength::Signal && r.purpose != EVERYTHING);
             self.consents.remove(signals.unwrap_or(self.consents.len() - 1));
-            let purpose = UNREADABLE.to_owned();
-            let (at, state, strength) = (Timestamp::MIN, State::Denied, Strength::Signal);
-            self.fold_consent(consent::Row { at, state, strength, purpose, channel: None, offset });
+            self.fold_consent(Row::new(Timestamp::MIN, State::Denied, Strength::Signal, EVERYTHING, offset));
         }
         changed
     }
 
-    fn fold_consent(&mut self, row: consent::Row) -> bool {
-        fn key(row: &consent::Row) -> (Strength, &str, Option<&str>) {
-            (row.strength, &row.purpose, row.channel.as_deref())
-        }
-        match self.consents.binary_search_by(|other| key(other).cmp(&key(&row))) {
+    fn fold_consent(&mut self, row: Row) -> bool {
+        match self.consents.binary_search_by(|other| other.key().cmp(&row.key())) {
             Ok(place) => {
                 let old = &mut self.consents[place];
-                let newer = (row.at, row.state) > (old.at, old.state);
+                let newer = row.supersedes(old);
                 if newer {
                     *old = row;
                 }
@@ -216,11 +263,12 @@ impl Partial {
     ) -> Result<Partial, DecodeError> {
         let damaged = |what: &str| DecodeError::Damaged(what.to_owned());
         let (version, rest) = bytes.split_first().ok_or_else(|| damaged("empty"))?;
-        if *version != VERSION {
-            return Err(DecodeError::Version(*version));
-        }
-        let (head, mut rest): (Head<'_>, _) =
-            postcard::take_from_bytes(rest).map_err(|error| DecodeError::Damaged(error.to_string()))?;
+        let broken = |error: postcard::Error| DecodeError::Damaged(error.to_string());
+        let (head, mut rest): (Head<'_>, _) = match *version {
+            VERSION => postcard::take_from_bytes(rest).map_err(broken)?,
+            1 => postcard::take_from_bytes::<Head1>(rest).map(|(head, rest)| (head.into(), rest)).map_err(broken)?,
+            newer => return Err(DecodeError::Version(newer)),
+        };
         let mut series = Vec::with_capacity((head.series as usize).min(rest.len() / 4));
         for _ in 0..head.series {
             let (metric, tail) = rest.split_first_chunk::<4>().ok_or_else(|| damaged("a series is cut off"))?;
@@ -255,19 +303,21 @@ impl Partial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::SeededRng;
+    use crate::{
+        consent::{Policy, Question, Unstated, decide},
+        rng::SeededRng,
+    };
     use smallvec::smallvec;
 
-    fn signal(purpose: usize, at: i64) -> consent::Row {
+    fn signal(purpose: usize, at: i64) -> Row {
         let state = if purpose.is_multiple_of(2) { State::Granted } else { State::Denied };
-        let purpose = format!("p{purpose}");
-        consent::Row { at: Timestamp(at), state, strength: Strength::Signal, purpose, channel: None, offset: 0 }
+        Row::new(Timestamp(at), state, Strength::Signal, format!("p{purpose}"), 0)
     }
 
     #[test]
     fn too_many_purposes_are_bounded_alike_in_any_order_and_deny() {
-        let mut rows: Vec<consent::Row> = (0..3000).map(|n| signal(n, 5)).collect();
-        let fold = |rows: &[consent::Row]| {
+        let mut rows: Vec<Row> = (0..3000).map(|n| signal(n, 5)).collect();
+        let fold = |rows: &[Row]| {
             let mut partial = Partial::default();
             for row in rows {
                 partial.consent(row.clone());
@@ -276,8 +326,11 @@ mod tests {
         };
         let forward = fold(&rows);
         assert_eq!(forward.len(), CONSENTS_MAX);
-        let allowed =
-            |purpose: &str| consent::decide(&forward, purpose, None, consent::Unstated::Allow, Timestamp(9)).allowed;
+        let policy = Policy::of_silence(Unstated::Allow);
+        let allowed = |purpose: &str| {
+            let asked = Question { purpose, channel: None, jurisdiction: None, at: Timestamp(9) };
+            decide(&policy, [&forward], asked).allowed
+        };
         assert!(allowed("p0") && !allowed("p1"), "what is kept is exact");
         assert!(!allowed("p998"), "what was dropped is denied, though it was granted");
         let rng = SeededRng::new(3);
@@ -285,6 +338,24 @@ mod tests {
             rows.swap(i, rng.below(i as u64 + 1) as usize);
         }
         assert_eq!(fold(&rows), forward);
+    }
+
+    /// The bytes as version 1 wrote them: this fixture stays when the format moves on.
+    #[test]
+    fn version_1_is_read_for_ever() {
+        #[derive(Serialize)]
+        struct Row1(Timestamp, u32, u32, &'static str, Option<&'static str>, u64);
+        let consents = [Row1(Timestamp(5), 1, 0, "ads", None, 7), Row1(Timestamp(6), 0, 1, "ads", Some("email"), 8)];
+        let head = (Traits::default(), &consents[..], &[] as &[Link], 3u32, &[9u64][..], 0u32);
+        let bytes = postcard::to_extend(&head, vec![1u8]).unwrap();
+        let partial = Partial::decode(&bytes, &mut |_| vec![]).unwrap();
+        let granted = Row::new(Timestamp(6), State::Granted, Strength::Operator, "ads", 8);
+        let expect = [
+            Row::new(Timestamp(5), State::Denied, Strength::Signal, "ads", 7),
+            Row { channel: Some("email".to_owned()), ..granted },
+        ];
+        assert_eq!((partial.consents.as_slice(), partial.named, partial.recent.as_slice()), (&expect[..], 3, &[9][..]));
+        assert!(matches!(Partial::decode(&[3], &mut |_| vec![]), Err(DecodeError::Version(3))));
     }
 
     #[test]

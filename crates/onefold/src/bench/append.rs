@@ -26,6 +26,7 @@ impl<'a> Appender<'a> {
             workspace: WorkspaceId(1),
             source: 1,
             for_ever: false,
+            gpc: false,
             received_at: at,
             timestamp: at,
             sent_at: None,

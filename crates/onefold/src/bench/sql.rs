@@ -118,7 +118,7 @@ pub fn defined(shop: &Shop, now: Timestamp) -> Result<Vec<String>, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string(), "");
     let members = |text: String| {
         let condition = text::parse(&text).map_err(|e| failed(&e))?;
-        let members = segments::members(&condition, &shop.definitions, shop.definitions.unstated, now);
+        let members = segments::members(&condition, &shop.definitions, &shop.definitions.policy, now);
         Ok(format!("SELECT count(*) FROM ({}) members", members.map_err(|e| failed(&e))?))
     };
     standard().into_iter().map(members).collect()

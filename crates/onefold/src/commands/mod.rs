@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cluster")]
 mod cluster;
+mod consent;
 mod import;
 mod link;
 
@@ -119,6 +120,7 @@ async fn with_client(common: &Common, client: &Client, command: Command) -> Resu
             print(client.send(Method::POST, "/api/v1/settings/try", &read(&file)?).await?)
         }
         Command::Destination(command) => destination(common, client, command).await,
+        Command::Consent(command) => consent::run(common, client, command).await,
         Command::Privacy(command) => privacy(common, client, command).await,
         Command::Deadletter(command) => match command {
             cli::Deadletter::List { limit } => print(client.get(&format!("/api/v1/dead-letters?limit={limit}")).await?),

@@ -6,12 +6,14 @@ mod api;
 mod cli;
 #[cfg(feature = "cluster")]
 mod cluster;
+mod consent;
 mod faults;
 mod licences;
 mod link;
 mod linkage;
 mod privacy;
 mod sdk;
+mod signals;
 mod sql;
 mod steward;
 mod support;

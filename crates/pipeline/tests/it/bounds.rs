@@ -73,6 +73,7 @@ fn huge_and_deep_values_stay_in_the_log() {
         workspace: world.workspace,
         source: 1,
         for_ever: false,
+        gpc: false,
         received_at: world.now(),
         timestamp: world.now(),
         sent_at: None,

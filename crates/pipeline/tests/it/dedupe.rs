@@ -70,6 +70,7 @@ fn a_record_that_is_no_event_hurts_only_itself() {
             workspace: onefold_sim::world::WORKSPACE,
             source: 1,
             for_ever: false,
+            gpc: false,
             received_at: START,
             timestamp: START,
             sent_at: None,

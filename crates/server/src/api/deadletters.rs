@@ -155,6 +155,8 @@ fn prepare(app: &App, access: &Access) -> Result<(Batch, Vec<Row>, u64), ApiErro
             place: 0,
             received_at: app.clock.now(),
             import,
+            // The request's head is not kept.
+            gpc: false,
         };
         let mut record = vec![];
         match accept(&incoming, &app.settings.ingest.limits, &mut record) {

@@ -65,7 +65,7 @@ pub async fn export(
     };
     write(&app, &access).await?;
     let at = app.tables.lake.published(workspace).map_or(access.at, |published| published.at);
-    let members = segments::members(&condition, &*definitions, definitions.unstated, at).map_err(no_sql)?;
+    let members = segments::members(&condition, &*definitions, &definitions.policy, at).map_err(no_sql)?;
     let is_csv = headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/csv"));
     // In CSV a value is its text, in JSON itself.
     let column = |(place, name): (usize, &String)| match is_csv {

@@ -152,6 +152,7 @@ fn prepare(
             place: line.line as usize,
             received_at,
             import: true,
+            gpc: false,
         };
         let mut refusal = None;
         let mut record = Vec::with_capacity(raw.get().len() + 64);

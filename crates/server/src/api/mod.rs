@@ -3,6 +3,7 @@
 //! One file per kind of thing. Every operation is described where it stands, and `/api/openapi.json` is made from that.
 
 pub mod computed;
+mod consents;
 pub mod data;
 pub mod deadletters;
 pub mod destinations;
@@ -108,7 +109,11 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(objects::list))
         .routes(routes!(objects::show))
         .routes(routes!(settings::show, settings::set))
-        .routes(routes!(settings::consent))
+        .routes(routes!(consents::enter))
+        .routes(routes!(consents::decide))
+        .routes(routes!(consents::reach))
+        .routes(routes!(consents::try_policy))
+        .routes(routes!(consents::verify))
         .routes(routes!(settings::try_rules))
         .routes(routes!(destinations::list, destinations::set))
         .routes(routes!(destinations::remove))

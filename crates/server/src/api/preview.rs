@@ -136,7 +136,7 @@ async fn by_sql(
     app.block(move |app| app.write_tables(workspace, until)).await?;
     let Some(as_of) = app.tables.lake.published(workspace) else { return Ok(None) };
     let definitions = app.read(move |app, reader| app.definitions(reader, workspace)).await?;
-    let members = match segments::members(condition, &*definitions, definitions.unstated, as_of.at) {
+    let members = match segments::members(condition, &*definitions, &definitions.policy, as_of.at) {
         Ok(members) => members,
         Err(NoSql::Compile(error)) => return Err(bad_segment(error)),
         Err(NoSql::NotThere(_)) => return Ok(None),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use onefold_model::{
     access::Access,
-    command::{Command, IdentifierRef},
-    consent::{State as ConsentState, Unstated},
+    command::Command,
+    consent::{Policy, Unstated},
     identity::Rules,
     profile::Survivorship,
 };
@@ -18,6 +18,7 @@ use onefold_pipeline::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::consents;
 use crate::{ApiError, App, caller::Caller};
 
 /// The settings. In a change, what is left out stays as it is.
@@ -32,6 +33,10 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub consent_default: Option<Unstated>,
+    /// What data are used for, on which legal ground, and the law of where people live; see docs/consent.md.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub consent_policy: Option<Policy>,
     /// IANA name, for calendar days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
@@ -51,7 +56,8 @@ pub async fn show(State(app): State<Arc<App>>, Caller(access): Caller) -> Result
         Ok(Json(Settings {
             survivorship: Some(Survivorship::clone(&definitions.survivorship).try_map(name)?),
             time_zone: definitions.time_zone.iana_name().map(str::to_owned),
-            consent_default: Some(definitions.unstated),
+            consent_default: Some(definitions.policy.unstated),
+            consent_policy: Some(Policy::clone(&definitions.policy)),
             identity_rules: Some(Rules::clone(&definitions.rules)),
         }))
     })
@@ -89,7 +95,11 @@ pub async fn set(
     if let Some(rules) = survivorship {
         app.command(&access, Command::Survivorship(rules), true).await?;
     }
-    if let Some(unstated) = settings.consent_default {
+    if let Some(mut policy) = settings.consent_policy {
+        policy.unstated = settings.consent_default.unwrap_or(policy.unstated);
+        consents::check(&policy)?;
+        app.command(&access, Command::ConsentPolicy(policy), true).await?;
+    } else if let Some(unstated) = settings.consent_default {
         app.command(&access, Command::ConsentDefault(unstated), true).await?;
     }
     if let Some(name) = settings.time_zone {
@@ -131,36 +141,4 @@ pub async fn try_rules(
         return Err(ApiError::bad_request("bad_rules", problems.join("; "), cure).with_problems(problems));
     }
     app.read(move |_, reader| Ok(Json(evidence::try_rules(reader, &access, &asked.identity_rules)?))).await
-}
-
-/// A consent by an operator, who has the proof.
-#[derive(Debug, Deserialize, ToSchema)]
-pub struct OperatorConsent {
-    /// Kind of the person's identifier.
-    pub kind: String,
-    /// Its value.
-    pub value: String,
-    /// For which purpose.
-    pub purpose: String,
-    /// By which channel; absent: all.
-    #[serde(default)]
-    pub channel: Option<String>,
-    /// `granted` or `denied`.
-    #[schema(value_type = String)]
-    pub state: ConsentState,
-}
-
-/// Enter a consent for a person.
-#[utoipa::path(post, path = "/api/v1/consents", request_body = OperatorConsent, responses((status = 200, body = super::Done)))]
-pub async fn consent(
-    State(app): State<Arc<App>>,
-    Caller(access): Caller,
-    Json(given): Json<OperatorConsent>,
-) -> Result<Json<super::Done>, ApiError> {
-    let subject = IdentifierRef { kind: given.kind, value: given.value };
-    let (theirs, text) = (access.clone(), format!("{}:{}", subject.kind, subject.value));
-    app.read(move |_, reader| super::profiles::find(reader, &theirs, &text)).await?;
-    let command = Command::Consent { subject, purpose: given.purpose, channel: given.channel, state: given.state };
-    app.command(&access, command, false).await?;
-    Ok(super::done())
 }

@@ -34,6 +34,7 @@ impl Arrivals for Ingest {
                 own: Fields::default(),
                 events: Events::AsCame(&[&event]),
                 key_of_events: None,
+                gpc: false,
             };
             let landed = land::take(self, delivery).await.map_err(|_| Refused::Busy)?;
             landed.refused.first().map_or(Ok(()), |(_, refusal)| Err(Refused::Content(refusal.code())))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     body::Bytes,
     extract::{Request, State},
-    http::Uri,
+    http::{HeaderMap, Uri},
     response::{IntoResponse, Response},
 };
 use onefold_model::{
@@ -63,6 +63,13 @@ pub(super) struct Received {
     pub source: Option<Arc<Source>>,
     pub body: Bytes,
     pub uri: Uri,
+    /// Whether it said `Sec-GPC: 1`.
+    pub gpc: bool,
+}
+
+/// Whether a browser asks not to sell or share (Global Privacy Control, the header of its section 3.3).
+pub(super) fn gpc(headers: &HeaderMap) -> bool {
+    headers.get("sec-gpc").is_some_and(|value| value.as_bytes().trim_ascii() == b"1")
 }
 
 /// Reads the request of an SDK. A write key in its head is checked before the body is looked at.
@@ -94,7 +101,7 @@ async fn receive_with(ingest: &Ingest, request: Request, key: Key) -> Result<Rec
     if body.trim_ascii().is_empty() {
         return Err(if source.is_some() { Error::BodyNil } else { Error::NoKeyInHeader });
     }
-    Ok(Received { source, body, uri: head.uri })
+    Ok(Received { source, body, uri: head.uri, gpc: gpc(&head.headers) })
 }
 
 /// The body as text.
@@ -103,7 +110,7 @@ pub(super) fn text(body: &[u8]) -> Result<&str, Error> {
 }
 
 async fn many(ingest: &Ingest, request: Request, key: Key, import: bool) -> Result<Response, Error> {
-    let Received { source, body, uri } = receive_with(ingest, request, key).await?;
+    let Received { source, body, uri, gpc } = receive_with(ingest, request, key).await?;
     let Envelope { own, events } =
         Envelope::read(text(&body)?, ingest.settings.batch_events_max).map_err(|error| match error {
             ReadError::NotJson(error) => Error::InvalidJson(error.to_string()),
@@ -130,12 +137,12 @@ async fn many(ingest: &Ingest, request: Request, key: Key, import: bool) -> Resu
     }
     let entry = if import && own.sent_at.is_none() { Entry::Import } else { Entry::Batch };
     let (events, key_of_events) = (Events::AsCame(&events), key_of_events.as_deref());
-    let landed = land::take(ingest, Delivery { source: &source, entry, own, events, key_of_events }).await?;
+    let landed = land::take(ingest, Delivery { source: &source, entry, own, events, key_of_events, gpc }).await?;
     Ok(accepted(&uri, &landed))
 }
 
 async fn one(ingest: &Ingest, request: Request, kind: Kind) -> Result<Response, Error> {
-    let Received { source, body, uri } = receive(ingest, request).await?;
+    let Received { source, body, uri, gpc } = receive(ingest, request).await?;
     let event = raw(text(&body)?)?;
     let source = match source {
         Some(source) => source,
@@ -147,6 +154,7 @@ async fn one(ingest: &Ingest, request: Request, kind: Kind) -> Result<Response, 
         own: Fields::default(),
         events: Events::AsCame(&[event]),
         key_of_events: None,
+        gpc,
     };
     let mut landed = land::take(ingest, delivery).await?;
     match landed.refused.pop() {

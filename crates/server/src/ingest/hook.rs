@@ -71,6 +71,7 @@ async fn take_webhook(ingest: &Ingest, path_key: Option<String>, request: Reques
         own: Fields::default(),
         events: Events::Made(&made),
         key_of_events: None,
+        gpc: events::gpc(&head.headers),
     };
     let landed = land::take(ingest, delivery).await?;
     Ok(accepted(&head.uri, &landed))
@@ -121,7 +122,7 @@ pub(super) async fn audience_list(State(ingest): State<Arc<Ingest>>, request: Re
 }
 
 async fn take_audience_list(ingest: &Ingest, request: Request) -> Result<Response, Error> {
-    let Received { source, body, uri } = events::receive(ingest, request).await?;
+    let Received { source, body, uri, gpc } = events::receive(ingest, request).await?;
     let came = raw(events::text(&body)?)?;
     let source = match source {
         Some(source) => source,
@@ -147,6 +148,7 @@ async fn take_audience_list(ingest: &Ingest, request: Request) -> Result<Respons
         own: Fields::default(),
         events: Events::Made(&made),
         key_of_events: None,
+        gpc,
     };
     let mut landed = land::take(ingest, delivery).await?;
     match landed.refused.pop() {

@@ -31,6 +31,8 @@ pub(super) struct Delivery<'a> {
     pub events: Events<'a>,
     /// The write key that the batch's first event names, where nothing else names one: then no event may name another.
     pub key_of_events: Option<&'a str>,
+    /// Whether the request said `Sec-GPC: 1`.
+    pub gpc: bool,
 }
 
 /// Each event as it is judged.
@@ -111,7 +113,7 @@ struct Judged {
 
 fn judge(ingest: &Ingest, delivery: &Delivery<'_>, received_at: Timestamp) -> Result<Judged, Error> {
     let limits = &ingest.settings.limits;
-    let Delivery { source, entry, own, events, key_of_events } = delivery;
+    let Delivery { source, entry, own, events, key_of_events, gpc } = delivery;
     let bytes = |raw: Option<&RawValue>| raw.map_or(0, |raw| raw.get().len());
     let shared_bytes = bytes(own.context) + bytes(own.integrations);
     let merged_bytes: usize = events.iter().map(|(event, _)| event.get().len() + shared_bytes).sum();
@@ -143,6 +145,7 @@ fn judge(ingest: &Ingest, delivery: &Delivery<'_>, received_at: Timestamp) -> Re
             place,
             received_at,
             import: *entry == Entry::Import,
+            gpc: *gpc,
         };
         let verdict = match event.get().len() + shared_bytes {
             bytes if bytes > limits.event_bytes_max => Err(Refusal::TooLarge { bytes, limit: limits.event_bytes_max }),

@@ -20,6 +20,7 @@ use super::{
     Entry, Ingest,
     answer::Error,
     auth,
+    events::gpc,
     land::{self, Delivery, Events},
 };
 
@@ -33,7 +34,7 @@ const DEPTH_MAX: usize = 8;
 /// `GET /pixel/v1/track`, `/pixel/v1/page`.
 pub(super) async fn pixel(ingest: Arc<Ingest>, request: Request, kind: Kind) -> Response {
     ingest.meters.requests.add(1);
-    if let Err(error) = take(&ingest, request.uri(), kind).await {
+    if let Err(error) = take(&ingest, request.uri(), gpc(request.headers()), kind).await {
         ingest.meters.failed.add(error.code());
         tracing::debug!(%error, "a pixel's event was not taken");
     }
@@ -43,7 +44,7 @@ pub(super) async fn pixel(ingest: Arc<Ingest>, request: Request, kind: Kind) -> 
     response
 }
 
-async fn take(ingest: &Ingest, uri: &Uri, kind: Kind) -> Result<(), Error> {
+async fn take(ingest: &Ingest, uri: &Uri, gpc: bool, kind: Kind) -> Result<(), Error> {
     let key = auth::query_key(uri).ok_or(Error::NoKeyInQuery)?;
     let source = auth::source(ingest, &key)?;
     let mut event = Map::new();
@@ -60,6 +61,7 @@ async fn take(ingest: &Ingest, uri: &Uri, kind: Kind) -> Result<(), Error> {
         own: Fields::default(),
         events: Events::AsCame(&[&event]),
         key_of_events: None,
+        gpc,
     };
     land::take(ingest, delivery).await.map(|_| ())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use onefold_model::{
     Timestamp, Value,
-    consent::{self, signal},
+    consent::{self, Policy, signal},
     event::{EventRecord, Fields, Kind},
     identity::{Identifier, Rules, extract},
     json::{self, Members},
@@ -32,14 +32,14 @@ pub struct RawEvent {
     name: String,
     /// By which source.
     pub source: u32,
-    offset: u64,
     rank: Rank,
     json: Object,
+    consents: Vec<consent::Row>,
 }
 
 impl RawEvent {
-    /// Reads an event; `None` where it is none.
-    pub fn read(offset: u64, record: &EventRecord<'_>, rules: &Rules) -> Option<RawEvent> {
+    /// Reads an event under these rules and this policy; `None` where it is none.
+    pub fn read(offset: u64, record: &EventRecord<'_>, rules: &Rules, policy: &Policy) -> Option<RawEvent> {
         let mut json: Object = serde_json::from_str(record.json).ok()?;
         json.retain(|_, value| value.get() != "null");
         let text = |name: &str| json.get(name).and_then(|raw| json::text(raw)).map(|text| text.into_owned());
@@ -56,7 +56,9 @@ impl RawEvent {
         let tie = dedupe::key(record.workspace, record.source, &message_id) as u64;
         let rank = (record.timestamp, record.received_at, tie);
         let source = record.source;
-        Some(RawEvent { kind, message_id, identifiers, name, source, offset, rank, json })
+        let mut consents = signal::rows(context.as_ref(), record.gpc, policy, record.timestamp, offset);
+        consents.extend(policy.implied(&name, record.timestamp, offset));
+        Some(RawEvent { kind, message_id, identifiers, name, source, rank, json, consents })
     }
 
     /// The text of a field.
@@ -86,8 +88,7 @@ impl RawEvent {
 
     /// The consent rows that it brings.
     pub fn consents(&self) -> Vec<consent::Row> {
-        let context = self.json.get("context").and_then(|raw| Members::of(raw));
-        context.map(|context| signal::rows(&context, self.rank.0, self.offset)).unwrap_or_default()
+        self.consents.clone()
     }
 
     fn find(&self, path: &str) -> Option<Box<RawValue>> {

@@ -14,6 +14,7 @@ use onefold_model::{
 use onefold_pipeline::{
     admission,
     definitions::Workspace,
+    feed,
     links::{self, Finding},
     views,
 };
@@ -259,8 +260,9 @@ pub fn changes(world: &World, found: &mut Vec<Broken>) {
     }
 }
 
-/// What waits in the outbox is what changed while somebody was subscribed to it, once each.
-pub fn outbox(world: &World, told: &Told, found: &mut Vec<Broken>) {
+/// What waits in the outbox is what changed while somebody was subscribed to it, once each; where a destination names a
+/// purpose, also who came to allow it, or does not any more. `settled`: then who may be there was told so last.
+pub fn outbox(world: &World, told: &Told, settled: bool, found: &mut Vec<Broken>) {
     type Sent = (String, i64, String, String, i64);
     let workspace = i64::from(world.workspace.0);
     let rows: Vec<Row> = world.outbox_ever().into_iter().filter(|row| int(row, 0) == workspace).collect();
@@ -309,6 +311,20 @@ pub fn outbox(world: &World, told: &Told, found: &mut Vec<Broken>) {
     must.retain(|sent| !unclear(sent.1));
     is.sort_unstable();
     must.sort_unstable();
+    let mut left = must.clone();
+    is.retain(|sent| match left.iter().position(|other| other == sent) {
+        Some(place) => {
+            left.swap_remove(place);
+            true
+        }
+        None => {
+            let of = subscriptions(world, told, sent.1).get(&sent.0).and_then(|of| of.purpose.clone());
+            of.is_none() || sent.2 == "event"
+        }
+    });
+    if settled {
+        permitted(world, told, &rows, found);
+    }
     if is != must {
         let odd =
             |a: &[Sent], b: &[Sent]| -> Vec<Sent> { a.iter().filter(|s| !b.contains(s)).take(3).cloned().collect() };
@@ -318,6 +334,34 @@ pub fn outbox(world: &World, told: &Told, found: &mut Vec<Broken>) {
             is.len(),
             must.len()
         ));
+    }
+}
+
+/// Of everybody who is in a destination's segment and may be there, the destination was told last that they entered.
+fn permitted(world: &World, told: &Told, rows: &[Row], found: &mut Vec<Broken>) {
+    let definitions = world.definitions();
+    let mut last: HashMap<(String, String, i64), (i64, i64, String)> = HashMap::new();
+    for row in rows.iter().filter(|row| matches!(text(row, 5).as_str(), "enter" | "leave")) {
+        let newest = last.entry((text(row, 1), text(row, 6), int(row, 7))).or_default();
+        *newest = std::mem::take(newest).max((int(row, 2), int(row, 3), text(row, 5)));
+    }
+    let current = subscriptions(world, told, i64::MAX);
+    let members = members(world);
+    for subscription in current.values().filter(|of| of.purpose.is_some()) {
+        let purpose = subscription.purpose.clone().unwrap_or_default();
+        for (segment, id) in members.iter().filter(|(segment, _)| subscription.segments.contains(segment)) {
+            let mut may = false;
+            let at = told.now.plus(1);
+            let each = &mut |_, person: Option<feed::Person>| {
+                may = person.is_some_and(|person| person.consent(&definitions.policy, &purpose, None).allowed);
+            };
+            feed::people(&mut *world.reader(), &world.access(), &definitions, &[*id], at, each).expect("people");
+            let key = (subscription.destination.clone(), segment.clone(), id.0.0);
+            let entered = last.get(&key).is_some_and(|(.., kind)| kind == "enter");
+            if may && !entered {
+                found.push(format!("{id}: is in {segment}, allows {purpose}, and {} was not told", key.0));
+            }
+        }
     }
 }
 
