@@ -688,5 +688,15 @@ pub enum Bench {
         events: u64,
         #[arg(long, default_value_t = 100_000)]
         profiles: u64,
+        /// With a policy of consent and 100,000 identifiers that are kept out.
+        #[arg(long)]
+        privacy: bool,
+    },
+    /// A decision about consent, a look at the suppression list, and erasures of one person and of a thousand among many.
+    Privacy {
+        #[arg(long, default_value_t = 1_000_000)]
+        people: u64,
+        #[arg(long, default_value_t = 20_000_000)]
+        events: u64,
     },
 }

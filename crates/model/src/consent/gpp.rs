@@ -69,6 +69,9 @@ const LAYOUTS: [(u16, Layout); 21] = [
 /// The national section of version 1 has fewer kinds of sensitive data.
 const NATIONAL_1: Layout = &[(Other, 6), (Sale, 3), (Sensitive, 12), (Other, 6)];
 
+/// Sections (Indiana, Kentucky, Rhode Island) that have sensitive data in a subsection of their own.
+const SENSITIVE_APART: [u16; 3] = [25, 26, 27];
+
 impl Gpp {
     /// Reads a GPP string; `None` where it is none, or a section that we know cannot be read.
     pub fn decode(text: &str) -> Option<Gpp> {
@@ -99,6 +102,20 @@ impl Gpp {
             (1, 7) => NATIONAL_1,
             _ => layout,
         };
+        self.choices(bits, layout)?;
+        for subsection in subsections {
+            let bits = &mut Bits::of(subsection)?;
+            if SENSITIVE_APART.contains(&section) {
+                self.choices(bits, &[(Sensitive, 8)])?;
+            } else if bits.number(2)? == 1 && bits.bit()? {
+                // Type 1: Global Privacy Control.
+                self.opted_out = Some(true);
+            }
+        }
+        Some(())
+    }
+
+    fn choices(&mut self, bits: &mut Bits, layout: Layout) -> Option<()> {
         for (of, count) in layout {
             for _ in 0..*count {
                 let said = match bits.number(2)? {
@@ -107,19 +124,11 @@ impl Gpp {
                     2 => Some(false),
                     _ => return None,
                 };
-                let known = match of {
-                    Sale => &mut self.opted_out,
-                    Sensitive => &mut self.limited,
-                    Other => continue,
-                };
-                *known = (*known).max(said);
-            }
-        }
-        for subsection in subsections {
-            let bits = &mut Bits::of(subsection)?;
-            // Type 1: Global Privacy Control.
-            if bits.number(2)? == 1 && bits.bit()? {
-                self.opted_out = Some(true);
+                match of {
+                    Sale => self.opted_out = self.opted_out.max(said),
+                    Sensitive => self.limited = self.limited.max(said),
+                    Other => {}
+                }
             }
         }
         Some(())

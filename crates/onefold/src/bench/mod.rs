@@ -10,6 +10,7 @@ mod live;
 mod load;
 mod null;
 mod pipeline;
+mod privacy;
 mod segments;
 mod shop;
 mod sql;
@@ -32,7 +33,10 @@ pub async fn run(common: &Common, bench: cli::Bench) -> Result<(), Failure> {
             apart(move || segments::run(&settings)).await?
         }
         cli::Bench::Link { file, peers } => apart(move || link::run(&link::Settings { file, peers })).await?,
-        cli::Bench::Pipeline { events, profiles } => apart(move || pipeline::run(events, profiles)).await?,
+        cli::Bench::Pipeline { events, profiles, privacy } => {
+            apart(move || pipeline::run(events, profiles, privacy)).await?
+        }
+        cli::Bench::Privacy { people, events } => privacy::run(people, events).await?,
         #[cfg(feature = "cluster")]
         cli::Bench::Cluster { users, events, executors, url, option: given } => {
             let option = |text: String| {

@@ -16,7 +16,7 @@ use onefold_pipeline::worker::{Step, Worker};
 use onefold_state::{SqliteSettings, SqliteStore, StateStore, schema};
 use serde_json::{Value, json};
 
-use super::append::Appender;
+use super::{append::Appender, privacy};
 use crate::Failure;
 
 const EVENTS: [(&str, u64); 8] = [
@@ -31,7 +31,7 @@ const EVENTS: [(&str, u64); 8] = [
 ];
 
 /// Runs it.
-pub fn run(events: u64, profiles: u64) -> Result<Value, Failure> {
+pub fn run(events: u64, profiles: u64, privacy: bool) -> Result<Value, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string(), "");
     let folder = tempfile::tempdir()?;
     let log: Arc<dyn EventLog> =
@@ -49,6 +49,15 @@ pub fn run(events: u64, profiles: u64) -> Result<Value, Failure> {
         let command = Command::SegmentSet(definition.map_err(|e| failed(&e))?);
         let record = CommandRecord { v: 1, workspace: WorkspaceId(1), at: start, caller: "bench".to_owned(), command };
         commands.command(&record.encode());
+    }
+    if privacy {
+        let policy = serde_json::from_str(privacy::POLICY).map_err(|e| failed(&e))?;
+        let (workspace, caller, command) = (WorkspaceId(1), "bench".to_owned(), Command::ConsentPolicy(policy));
+        commands.command(&CommandRecord { v: 1, workspace, at: start, caller, command }.encode());
+        let epoch = store.take_over(0).map_err(|e| failed(&e))?;
+        let mut txn = store.begin(0, epoch, None).map_err(|e| failed(&e))?;
+        privacy::suppress(&mut *txn)?;
+        txn.commit().map_err(|e| failed(&e))?;
     }
     commands.end()?;
     let settings = onefold_pipeline::Settings::default();
@@ -69,13 +78,15 @@ pub fn run(events: u64, profiles: u64) -> Result<Value, Failure> {
         "events_per_s": (events as f64 / seconds).round(),
         "events": events,
         "profiles": profiles,
+        "privacy": privacy,
         "segments": names.len(),
         "instructions_per_event": null,
         "rss_mib": super::rss_mib(),
     }))
 }
 
-fn fill(log: &dyn EventLog, events: u64, profiles: u64, now: Timestamp) -> Result<(), Failure> {
+/// Puts events of the last half a year into the log.
+pub fn fill(log: &dyn EventLog, events: u64, profiles: u64, now: Timestamp) -> Result<(), Failure> {
     let rng = SeededRng::new(42);
     let mut appender = Appender::new(log);
     for n in 0..events {

@@ -55,6 +55,11 @@ pub(super) async fn settings(
     ([(header::CACHE_CONTROL, "private, max-age=60")], Json(document)).into_response()
 }
 
+/// `GET /.well-known/gpc.json`: that Global Privacy Control is honoured here (its specification, section 4).
+pub(super) async fn privacy_control() -> Json<Value> {
+    Json(json!({ "gpc": true, "lastUpdate": "2026-11-23" }))
+}
+
 /// The scheme, and the host with its port, by which the sender reaches this server.
 fn address(public_url: Option<&str>, uri: &Uri, headers: &HeaderMap) -> (String, String) {
     if let Some((scheme, host)) = public_url.and_then(|url| url.trim_end_matches('/').split_once("://")) {

@@ -151,6 +151,7 @@ pub fn router(state: Arc<Ingest>) -> Router {
         .route("/v1/projects/{write_key}/settings", get(documents::settings))
         .route("/analytics.js/v1/{write_key}/analytics.min.js", get(documents::analytics_js))
         .route("/analytics-next/bundles/{file}", get(documents::analytics_js_bundle))
+        .route("/.well-known/gpc.json", get(documents::privacy_control))
         .route("/health", get(documents::health))
         .route("/version", get(documents::version))
         .route("/", get(documents::root))

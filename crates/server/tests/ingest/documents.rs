@@ -6,6 +6,13 @@ use onefold_server::ingest::IngestSettings;
 use crate::support::{World, ask, get};
 
 #[tokio::test]
+async fn privacy_control_is_honoured_and_says_so() {
+    let answer = World::new().send(get("/.well-known/gpc.json")).await;
+    let document: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!((answer.status, &document["gpc"]), (200, &true.into()));
+}
+
+#[tokio::test]
 async fn segments_settings() {
     let world = World::new();
     let answer = world.send(get("/v1/projects/k/settings").header("host", "e.example.com:8080")).await;
