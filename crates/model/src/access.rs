@@ -28,6 +28,8 @@ pub enum Caller {
     Operator,
     /// A part of Onefold that works on its own: the pipeline, the delivery loop.
     Engine,
+    /// The person whom the data are about, by a signed link.
+    Subject,
 }
 
 impl Caller {
@@ -36,6 +38,7 @@ impl Caller {
         match self {
             Caller::Operator => "operator",
             Caller::Engine => "engine",
+            Caller::Subject => "subject",
         }
     }
 }

@@ -258,6 +258,19 @@ pub enum Privacy {
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
     },
+    /// A signed link to a person's preference centre, and one to unsubscribe by one click.
+    Link {
+        identifier: String,
+        /// What the unsubscribe is about; absent: everything.
+        #[arg(long)]
+        purpose: Option<String>,
+        /// By which channel.
+        #[arg(long, requires = "purpose")]
+        channel: Option<String>,
+        /// For how many days it is good.
+        #[arg(long)]
+        days: Option<u32>,
+    },
     /// What was asked for, the newest first.
     Requests,
     /// A request, with its signed receipt.

@@ -15,6 +15,7 @@ pub mod lake;
 mod linkage;
 pub mod metrics;
 pub mod permission;
+pub mod preferences;
 mod subject;
 pub mod suppression;
 
@@ -41,6 +42,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(move || async move { readiness(&ready) }))
         .merge(guarded)
+        .merge(preferences::router(app.clone()))
         .merge(ingest::router(app.ingest.clone()))
 }
 

@@ -45,6 +45,11 @@ impl Bits {
         Some(bit)
     }
 
+    /// Bits that are left.
+    pub fn left(&self) -> usize {
+        self.end.saturating_sub(self.next)
+    }
+
     /// The next `count` bits as a set: the first is 1 (bit 0 of the number).
     pub fn set(&mut self, count: usize) -> Option<u32> {
         let mut set = 0;

@@ -66,6 +66,10 @@ const LAYOUTS: [(u16, Layout); 21] = [
     (27, &[(Other, 5), (Sale, 2), (Other, 2)]),
 ];
 
+fn bits_of(layout: Layout) -> usize {
+    layout.iter().map(|(_, count)| usize::from(*count) * 2).sum()
+}
+
 /// The national section of version 1 has fewer kinds of sensitive data.
 const NATIONAL_1: Layout = &[(Other, 6), (Sale, 3), (Sensitive, 12), (Other, 6)];
 
@@ -97,18 +101,20 @@ impl Gpp {
     fn states(&mut self, section: u16, layout: Layout, text: &str) -> Option<()> {
         let mut subsections = text.split('.');
         let bits = &mut Bits::of(subsections.next()?)?;
-        let layout = match (bits.number(6)?, section) {
-            (0, _) => return None,
-            (1, 7) => NATIONAL_1,
-            _ => layout,
+        let layout = match (section, bits.number(6)?) {
+            // Some writers of version 1 have the kinds of version 2 already.
+            (7, 1) if bits.left() < bits_of(layout) => NATIONAL_1,
+            (7, 1 | 2) | (_, 1) => layout,
+            // A later version may have its choices elsewhere.
+            _ => return None,
         };
         self.choices(bits, layout)?;
         for subsection in subsections {
             let bits = &mut Bits::of(subsection)?;
             if SENSITIVE_APART.contains(&section) {
                 self.choices(bits, &[(Sensitive, 8)])?;
-            } else if bits.number(2)? == 1 && bits.bit()? {
-                // Type 1: Global Privacy Control.
+            } else if bits.number(2)? <= 1 && bits.bit()? {
+                // Global Privacy Control, whose type is 1; writers of 0 are read as well.
                 self.opted_out = Some(true);
             }
         }
@@ -205,6 +211,21 @@ mod tests {
         let both = Gpp::decode("DBACNY~CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA~1YNN").unwrap();
         assert_eq!((both.sections.as_slice(), both.opted_out), (&[2, 6][..], Some(false)));
         assert_eq!(Gpp::decode("DBABTA~1YYN").unwrap().opted_out, Some(true));
+    }
+
+    #[test]
+    fn the_national_section_of_version_1_has_twelve_or_sixteen_kinds_of_sensitive_data() {
+        let text = |kinds: usize, others: usize| {
+            let writer = &mut super::super::bits::Writer::default();
+            writer.number(1, 6);
+            (0..9).for_each(|_| writer.number(2, 2));
+            (0..kinds).for_each(|kind| writer.number(if kind + 1 == kinds { 1 } else { 2 }, 2));
+            (0..others).for_each(|_| writer.number(0, 2));
+            format!("DBABLA~{}", writer.text())
+        };
+        for (kinds, others) in [(12, 6), (16, 7)] {
+            assert_eq!(Gpp::decode(&text(kinds, others)).unwrap().limited, Some(true), "{kinds}: the last was refused");
+        }
     }
 
     #[test]

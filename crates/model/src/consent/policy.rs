@@ -76,6 +76,9 @@ pub struct Purpose {
     /// What is done with which data, in plain words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// The channels that people choose about one by one; none: they choose about the purpose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<String>,
     /// Its legal ground, where no jurisdiction names another.
     #[serde(default)]
     pub basis: Basis,
@@ -298,6 +301,9 @@ impl Policy {
             name_problems(&format!("purposes.{name:?}"), name, &mut found);
             if name.starts_with('$') || RIGHTS.contains(&name.as_str()) {
                 found.push(format!("purposes.{name:?}: names with $ and * are rights of people; choose another"));
+            }
+            for channel in &purpose.channels {
+                name_problems(&format!("purposes.{name:?}.channels"), channel, &mut found);
             }
             if purpose.expires_days == Some(0) {
                 found.push(format!("purposes.{name:?}.expires_days: it is 0, so no agreement would ever count"));

@@ -69,7 +69,7 @@ pub struct Vendors(pub Vec<(u16, u16)>);
 pub struct Restriction {
     /// Which purpose.
     pub purpose: u8,
-    /// 0: not allowed; 1: needs consent; 2: needs legitimate interest; 3: undefined.
+    /// 0: not allowed; 1: needs consent; 2: needs legitimate interest; 3: undefined, which allows nothing.
     pub kind: u8,
     /// For which vendors.
     pub vendors: Vendors,
@@ -179,9 +179,10 @@ impl TcString {
         for segment in segments {
             let bits = &mut Bits::of(segment)?;
             match bits.number(3)? {
-                1 => tc.disclosed = Some(Vendors::read(bits)?),
-                2 => tc.allowed = Some(Vendors::read(bits)?),
-                3 => tc.publisher = Some(Publisher::read(bits)?),
+                1 if tc.disclosed.is_none() => tc.disclosed = Some(Vendors::read(bits)?),
+                2 if tc.allowed.is_none() => tc.allowed = Some(Vendors::read(bits)?),
+                3 if tc.publisher.is_none() => tc.publisher = Some(Publisher::read(bits)?),
+                1..=3 => return None,
                 // A segment of a later version says nothing about what we know.
                 _ => {}
             }
@@ -272,7 +273,7 @@ impl TcString {
     pub fn allows(&self, purpose: u8, vendor: Option<u16>) -> bool {
         bit(self.consents, purpose)
             && vendor.is_none_or(|vendor| {
-                self.vendors.has(vendor) && self.discloses(vendor) && !self.restricts(purpose, vendor, &[0, 2])
+                self.vendors.has(vendor) && self.discloses(vendor) && !self.restricts(purpose, vendor, &[0, 2, 3])
             })
     }
 
@@ -282,7 +283,7 @@ impl TcString {
             && bit(self.legitimate_interests, purpose)
             && vendor.is_none_or(|vendor| {
                 let has = self.interested_vendors.has(vendor) && self.discloses(vendor);
-                has && !self.restricts(purpose, vendor, &[0, 1])
+                has && !self.restricts(purpose, vendor, &[0, 1, 3])
             })
     }
 

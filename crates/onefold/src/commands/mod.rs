@@ -297,6 +297,10 @@ async fn privacy(common: &Common, client: &Client, command: cli::Privacy) -> Res
             })?;
             json!({ "file": output, "bytes": zip.len() })
         }
+        cli::Privacy::Link { identifier, purpose, channel, days } => {
+            let of = json!({ "identifier": identifier, "purpose": purpose, "channel": channel, "days": days });
+            client.send(Method::POST, &format!("{OF}/links"), &of).await?
+        }
         cli::Privacy::Requests => client.get(&format!("{OF}/requests")).await?,
         cli::Privacy::Show { request } => client.get(&format!("{OF}/requests/{}", segment(&request))).await?,
         cli::Privacy::Check { file } => {

@@ -11,6 +11,7 @@ mod faults;
 mod licences;
 mod link;
 mod linkage;
+mod preferences;
 mod privacy;
 mod sdk;
 mod signals;

@@ -128,6 +128,7 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(privacy::preview))
         .routes(routes!(privacy::erase))
         .routes(routes!(privacy::access))
+        .routes(routes!(privacy::link))
         .routes(routes!(privacy::requests))
         .routes(routes!(privacy::request))
         .routes(routes!(privacy::check_receipt))

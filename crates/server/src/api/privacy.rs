@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::{Path, Query, State},
-    http::header,
+    http::{HeaderMap, Uri, header},
     response::{IntoResponse as _, Response},
 };
 use onefold_model::{Timestamp, command::Command};
@@ -18,6 +18,7 @@ use crate::{
     ApiError, App,
     caller::Caller,
     erasure::{self, ErasurePreview, RequestView, Signed},
+    preferences,
 };
 
 /// Who is meant.
@@ -91,6 +92,63 @@ pub async fn access(
         })
         .await?;
     Ok(([(header::CONTENT_TYPE, "application/zip")], zip).into_response())
+}
+
+/// Whose link, and what for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkFor {
+    /// An identifier of the person.
+    pub identifier: String,
+    /// What the unsubscribe is about; absent: everything.
+    #[serde(default)]
+    pub purpose: Option<String>,
+    /// By which channel.
+    #[serde(default)]
+    pub channel: Option<String>,
+    /// For how many days it is good; 90 if not said.
+    #[serde(default)]
+    pub days: Option<u32>,
+}
+
+/// Links for a person.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LinksMade {
+    /// The person's preference centre.
+    pub url: String,
+    /// Where one click unsubscribes.
+    pub unsubscribe_url: String,
+    /// The headers of an e-mail that has it (RFC 2369, RFC 8058).
+    pub headers: std::collections::BTreeMap<&'static str, String>,
+    /// Until when they are good.
+    pub expires: String,
+}
+
+/// A signed link to a person's preference centre, and one to unsubscribe. Whoever has it is taken for the person.
+#[utoipa::path(post, path = "/api/v1/privacy/links", request_body = LinkFor, responses((status = 200, body = LinksMade), (status = 404, body = ApiError)))]
+pub async fn link(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    Json(asked): Json<LinkFor>,
+) -> Result<Json<LinksMade>, ApiError> {
+    let days = asked.days.unwrap_or(preferences::DAYS);
+    if !(1..=preferences::DAYS_MAX).contains(&days) {
+        let cause = format!("a link is good for 1 to {} days, not for {days}", preferences::DAYS_MAX);
+        return Err(ApiError::bad_request("bad_days", cause, "give another number of days"));
+    }
+    let (scheme, host) = app.ingest.address(&uri, &headers);
+    let of = asked.purpose.map(|purpose| (purpose, asked.channel));
+    let paths = app.block(move |app| app.preference_link(&access, &asked.identifier, of, days)).await?;
+    let url = |path: &str| format!("{scheme}://{host}{path}");
+    let unsubscribe_url = url(&paths.unsubscribe);
+    let headers = [
+        ("List-Unsubscribe", format!("<{unsubscribe_url}>")),
+        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()),
+    ];
+    let (url, expires) = (url(&paths.page), paths.expires.to_string());
+    Ok(Json(LinksMade { url, unsubscribe_url, headers: headers.into(), expires }))
 }
 
 /// What was asked for, the newest first.

@@ -61,7 +61,7 @@ pub(super) async fn privacy_control() -> Json<Value> {
 }
 
 /// The scheme, and the host with its port, by which the sender reaches this server.
-fn address(public_url: Option<&str>, uri: &Uri, headers: &HeaderMap) -> (String, String) {
+pub(super) fn address(public_url: Option<&str>, uri: &Uri, headers: &HeaderMap) -> (String, String) {
     if let Some((scheme, host)) = public_url.and_then(|url| url.trim_end_matches('/').split_once("://")) {
         return (scheme.to_owned(), host.to_owned());
     }

@@ -29,6 +29,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::{Request, State},
+    http::{HeaderMap, Uri},
     middleware,
     routing::{MethodRouter, get, post},
 };
@@ -105,6 +106,11 @@ impl Default for IngestSettings {
 }
 
 impl Ingest {
+    /// The scheme, and the host with its port, by which the sender of a request reaches this server.
+    pub(crate) fn address(&self, uri: &Uri, headers: &HeaderMap) -> (String, String) {
+        documents::address(self.settings.public_url.as_deref(), uri, headers)
+    }
+
     /// The log partition of a workspace.
     fn partition(&self, workspace: WorkspaceId) -> onefold_log::Partition {
         workspace.partition(self.log.partitions())
