@@ -114,14 +114,14 @@ impl Suppressed {
     /// Whether an event that names these identifiers, highest priority first, is about somebody on the list: it belongs to them,
     /// or names them. Who uses a device of theirs is somebody else.
     pub fn covers(&self, identifiers: &[Identifier], offset: u64) -> bool {
-        let is = |naming| {
-            move |one: &Identifier| {
-                self.kept(&one.kind, &one.value).is_some_and(|kept| kept.holds(Some(offset), naming))
-            }
+        // Hashing is what costs: each identifier is hashed once.
+        let is = |(place, one): (usize, &Identifier)| {
+            let names = place == 0 || !OF_DEVICES.contains(&one.kind.as_ref());
+            let kept = if names { self.kept(&one.kind, &one.value) } else { None };
+            let holds = |kept: Kept, naming| kept.holds(Some(offset), naming);
+            kept.is_some_and(|kept| holds(kept, Naming::Any) || (place == 0 && holds(kept, Naming::Owner)))
         };
-        !self.until.is_empty()
-            && (about(identifiers, Naming::Owner, &is(Naming::Owner))
-                || about(identifiers, Naming::Any, &is(Naming::Any)))
+        !self.until.is_empty() && identifiers.iter().enumerate().any(is)
     }
 }
 
