@@ -12,7 +12,8 @@ use onefold_model::{
 const EVENTS_MAX: usize = 64;
 const RECEIVED: Timestamp = Timestamp(1_795_293_000_000);
 
-// The first byte says how the events came: by a route of their kind or not, as history or not.
+// The first byte says how the events came: by a route of their kind or not, as history or not, with a browser's Global
+// Privacy Control or without.
 fuzz_target!(|input: (u8, &str)| {
     let (way, body) = input;
     let Ok(Envelope { own, events }) = Envelope::read(body, EVENTS_MAX) else { return };
@@ -29,6 +30,7 @@ fuzz_target!(|input: (u8, &str)| {
             place,
             received_at: RECEIVED,
             import: way & 16 != 0,
+            gpc: way & 32 != 0,
         };
         let before = out.len();
         match accept(&incoming, &limits, &mut out) {
