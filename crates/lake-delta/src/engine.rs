@@ -29,7 +29,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{DeltaLake, Published, functions, read, rewrite::ReadPromoted, view::View};
+use crate::{DeltaLake, Published, functions, read, restrict, rewrite::ReadPromoted, view::View};
 
 /// Queries that are answered at a time; others wait for their turn.
 const QUERIES_MAX: usize = 4;
@@ -127,12 +127,17 @@ impl Engine {
         self.lake.runtime()
     }
 
-    /// A session that answers about what was published, within a budget.
-    pub(crate) fn session(&self, known: &Known, budget: Budget) -> EngineResult<SessionContext> {
+    /// A session that answers about what was published, as far as the caller sees it, within a budget.
+    pub(crate) async fn session(&self, access: &Access, known: &Known, budget: Budget) -> EngineResult<SessionContext> {
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.shared)
             .with_memory_pool(Arc::new(FairSpillPool::new(budget.memory_bytes)))
             .build_arc()?;
         let threads = self.lake.settings.threads;
+        if !(access.sight.is_clear() && access.sees_everybody()) {
+            // Promoted columns stand beside the masked ones, and executors elsewhere know nothing of masks: neither is used.
+            let whole = session(threads, runtime.clone(), known.schema.clone(), None)?;
+            return session(threads, runtime, restrict::schema(&whole, access).await?, None);
+        }
         let mut context = session(threads, runtime, known.schema.clone(), self.spread.as_deref())?;
         read_promoted(&mut context, &known.published)?;
         Ok(context)
@@ -170,7 +175,8 @@ impl Engine {
         let turn = self.turn(Instant::now() + budget.time.min(TURN_MAX)).await?;
         let known = self.known(access.workspace).await?;
         let as_of = known.published.as_of;
-        let context = self.session(&known, budget).map_err(|error| QueryError::Engine(error.to_string()))?;
+        let context =
+            self.session(&access, &known, budget).await.map_err(|error| QueryError::Engine(error.to_string()))?;
         let (send, mut rows) = mpsc::channel(WAITING);
         let (tell, told) = tokio::sync::oneshot::channel();
         // On the engine's own threads: what takes the processor must not hold up the server's.

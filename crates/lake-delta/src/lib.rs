@@ -16,6 +16,7 @@ mod files;
 mod functions;
 mod maintain;
 mod read;
+mod restrict;
 mod rewrite;
 mod scan;
 mod view;

@@ -45,7 +45,7 @@ use datafusion_postgres::{
 };
 use futures_util::{Sink, SinkExt as _, StreamExt as _, stream};
 use onefold_lake::{Budget, Gate, QueryError};
-use onefold_model::access::{Access, Purpose};
+use onefold_model::access::{Access, Purpose, Sight};
 use parking_lot::Mutex;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -104,7 +104,12 @@ impl Engine {
 }
 
 async fn connection(socket: TcpStream, shared: Arc<Shared>, _place: OwnedSemaphorePermit) {
-    let own = Connection(Arc::new(State { shared, access: OnceLock::new(), session: Mutex::default() }));
+    let own = Connection(Arc::new(State {
+        shared,
+        access: OnceLock::new(),
+        session: Mutex::default(),
+        prepared: Mutex::default(),
+    }));
     if let Err(error) = process_socket(socket, None, own).await {
         tracing::debug!(%error, "a connection for SQL ended");
     }
@@ -119,6 +124,8 @@ struct State {
     /// What it may see, once it has said who it is.
     access: OnceLock<Arc<Mutex<Access>>>,
     session: Mutex<Option<(Arc<Published>, Session)>>,
+    /// What was seen when the first statement was prepared: a plan keeps it.
+    prepared: Mutex<Option<Seen>>,
 }
 
 /// What answers statements about what was published at a moment.
@@ -126,22 +133,33 @@ struct State {
 struct Session {
     context: Arc<SessionContext>,
     service: Arc<DfSessionService>,
+    seen: Seen,
 }
+
+/// What a caller sees, and for which purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen(Arc<Sight>, Purpose);
 
 impl Connection {
     /// The session that the next statement is answered in: of what is published now.
     async fn session(&self) -> PgWireResult<Session> {
         let access = self.0.access.get().ok_or(PgWireError::NotReadyForQuery)?;
         let (engine, budget) = (self.0.shared.engine()?, self.0.shared.budget);
-        let workspace = access.lock().workspace;
-        let known = engine.known(workspace).await.map_err(|error| told(&error, None))?;
+        let (gate, old) = (self.0.shared.gate.clone(), access.lock().clone());
+        let renewed = tokio::task::spawn_blocking(move || gate.renew(&old)).await;
+        let renewed = renewed.unwrap_or_else(|error| Err(error.to_string())).map_err(not_let_in)?;
+        let known = engine.known(renewed.workspace).await.map_err(|error| told(&error, None))?;
+        let seen = Seen(renewed.sight.clone(), renewed.purpose.clone());
         if let Some((published, session)) = &*self.0.session.lock()
             && Arc::ptr_eq(published, &known.published)
+            && session.seen == seen
+            // Who allows a purpose changes with time alone.
+            && renewed.purpose.is_administration()
         {
             return Ok(session.clone());
         }
         let failed = |error: &DataFusionError| told(&said(error, budget, true), None);
-        let context = engine.session(&known, budget).map_err(|error| failed(&error))?;
+        let context = engine.session(&renewed, &known, budget).await.map_err(|error| failed(&error))?;
         context.register_udf(version());
         context.register_udf(type_is_visible());
         setup_pg_catalog(&context, "onefold", EmptyContextProvider).map_err(|error| failed(&error))?;
@@ -152,7 +170,7 @@ impl Connection {
         ];
         let context = Arc::new(context);
         let service = Arc::new(DfSessionService::new_with_hooks(context.clone(), hooks));
-        let session = Session { context, service };
+        let session = Session { context, service, seen };
         *self.0.session.lock() = Some((known.published, session.clone()));
         Ok(session)
     }
@@ -247,11 +265,9 @@ impl StartupHandler for Connection {
                     // As PostgreSQL does.
                     workspace.clone_from(&user);
                 }
-                let access = self.0.shared.gate.open(&user, &workspace, &password).map_err(|cause| {
-                    let mut info = ErrorInfo::new("FATAL".to_owned(), "28P01".to_owned(), cause);
-                    info.hint = Some(LET_IN.to_owned());
-                    PgWireError::UserError(Box::new(info))
-                })?;
+                let gate = self.0.shared.gate.clone();
+                let opened = tokio::task::spawn_blocking(move || gate.open(&user, &workspace, &password)).await;
+                let access = opened.unwrap_or_else(|error| Err(error.to_string())).map_err(not_let_in)?;
                 let _ = self.0.access.set(Arc::new(Mutex::new(access)));
                 let (pid, key) = RandomPidSecretKeyGenerator::default().generate(client);
                 client.set_pid_and_secret_key(pid, key.clone());
@@ -266,7 +282,14 @@ impl StartupHandler for Connection {
     }
 }
 
-const LET_IN: &str = "the database is a workspace's name, and the password the token in the data folder's file `token`";
+const LET_IN: &str = "the database is a workspace's name; the password is a key, that of the account whose e-mail address is the user, or \
+                      the token in the data folder's file `token`";
+
+fn not_let_in(cause: String) -> PgWireError {
+    let mut info = ErrorInfo::new("FATAL".to_owned(), "28P01".to_owned(), cause);
+    info.hint = Some(LET_IN.to_owned());
+    PgWireError::UserError(Box::new(info))
+}
 
 fn parameters() -> DefaultServerParameterProvider {
     let mut parameters = DefaultServerParameterProvider::default();
@@ -315,6 +338,7 @@ impl ExtendedQueryHandler for Connection {
     {
         let (turn, until) = self.turn().await?;
         let session = self.session().await?;
+        self.as_prepared(&session)?;
         let answer = ExtendedQueryHandler::do_query(&*session.service, client, portal, rows_max);
         let answered = self.within(&session, until, &portal.statement.statement.0, answer).await?;
         Ok(self.bounded(answered, Arc::new(turn), until))
@@ -331,6 +355,10 @@ impl QueryParser for Connection {
     {
         check_size(sql).map_err(|error| told(&error, None))?;
         let session = self.session().await?;
+        if !sql.trim_start().get(..3).is_some_and(|word| word.eq_ignore_ascii_case("set")) {
+            self.0.prepared.lock().get_or_insert_with(|| session.seen.clone());
+            self.as_prepared(&session)?;
+        }
         let until = Instant::now() + self.0.shared.budget.time;
         self.within(&session, until, sql, session.service.query_parser().parse_sql(client, sql, types)).await
     }
@@ -345,6 +373,17 @@ impl QueryParser for Connection {
 }
 
 impl Connection {
+    /// Refuses to go on with statements that were prepared when something else was seen.
+    fn as_prepared(&self, session: &Session) -> PgWireResult<()> {
+        if self.0.prepared.lock().as_ref().is_none_or(|prepared| *prepared == session.seen) {
+            return Ok(());
+        }
+        let cause = "what this connection may see has changed since its statements were prepared";
+        let mut info = ErrorInfo::new("FATAL".to_owned(), "57P01".to_owned(), cause.to_owned());
+        info.hint = Some("connect again; set onefold.purpose before the first statement is prepared".to_owned());
+        Err(PgWireError::UserError(Box::new(info)))
+    }
+
     /// What has parsed the statements of this connection.
     fn parsed(&self) -> PgWireResult<Arc<<DfSessionService as ExtendedQueryHandler>::QueryParser>> {
         let session = self.0.session.lock().as_ref().map(|(_, session)| session.service.query_parser());

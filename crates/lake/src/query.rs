@@ -97,6 +97,9 @@ pub trait QueryEngine: Send + Sync {
 
 /// Says what somebody may see who connects from outside.
 pub trait Gate: Send + Sync {
-    /// What the password opens of the workspace; else why not.
+    /// What the password opens of the workspace; else why not. May take its time.
     fn open(&self, user: &str, workspace: &str, password: &str) -> Result<Access, String>;
+
+    /// What whoever was let in may see now, for the purpose that the access names; else why not any more.
+    fn renew(&self, access: &Access) -> Result<Access, String>;
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     NodeId, ProfileId, Timestamp, Value, WorkspaceId,
+    access::Classes,
     consent::{Particulars, Policy, State, Strength, Unstated},
     event::record::SourceId,
     identity::{Decision, Rules, StatementRef, links::Found},
@@ -99,6 +100,8 @@ pub enum Command {
     TimeZone(String),
     /// Which of several values of a trait counts, from now on.
     Survivorship(Survivorship),
+    /// What fields hold, as stewards say, from now on.
+    Classes(Classes),
     /// What is done to a source's events before they are used, from now on.
     Prepare {
         /// Which source.

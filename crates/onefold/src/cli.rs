@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use crate::commands::people::{Field, Key, Role, User};
+
 /// Collect, unify and use what is known of customers, under their consent.
 #[derive(Debug, Parser)]
 #[command(name = "onefold", version, about, arg_required_else_help = true)]
@@ -85,6 +87,18 @@ pub enum Command {
     /// What people may ask for under privacy law: erasure, and not to be let in again.
     #[command(subcommand)]
     Privacy(Privacy),
+    /// Who works here.
+    #[command(subcommand)]
+    User(User),
+    /// What roles may do, and who has them.
+    #[command(subcommand)]
+    Role(Role),
+    /// Keys of programs.
+    #[command(subcommand)]
+    Key(Key),
+    /// What fields hold, and so who sees them.
+    #[command(subcommand)]
+    Field(Field),
     /// Events that were refused.
     #[command(subcommand)]
     Deadletter(Deadletter),

@@ -191,6 +191,14 @@ impl Client {
         }
     }
 
+    /// The address of the server that answers, where one runs.
+    pub fn url(&self) -> Option<&str> {
+        match &self.way {
+            Way::Server { url, .. } => Some(url),
+            Way::Here { .. } => None,
+        }
+    }
+
     /// GET, as JSON.
     pub async fn get(&self, path: &str) -> Result<Value, Failure> {
         self.call(Method::GET, path, vec![]).await?.json()

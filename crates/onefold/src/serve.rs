@@ -74,6 +74,17 @@ impl Server {
         Ok(Server { app, address, file, stop, task, grace })
     }
 
+    /// Says where the first administrator begins, while nobody has an account.
+    pub async fn greet(&self) -> Result<(), Failure> {
+        let app = self.app.clone();
+        let path = tokio::task::spawn_blocking(move || app.first_welcome()).await;
+        let failed = |error: &dyn std::fmt::Debug| Failure::new(format!("accounts cannot be read: {error:?}"), "");
+        if let Some(path) = path.map_err(|error| failed(&error))?.map_err(|error| failed(&error))? {
+            eprintln!("nobody has an account yet; the first administrator begins at http://{}{path}", self.address);
+        }
+        Ok(())
+    }
+
     /// Stops: takes no more requests, finishes those under way, then the pipeline and the deliveries.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
@@ -103,6 +114,7 @@ async fn tick(app: Arc<App>, mut stopped: tokio::sync::watch::Receiver<bool>) {
 pub async fn serve(settings: &Settings, until: impl Future<Output = ()>) -> Result<(), Failure> {
     let server = Server::start(settings).await?;
     eprintln!("onefold listens on http://{}", server.address);
+    server.greet().await?;
     until.await;
     tracing::info!("stopping");
     server.stop().await;

@@ -40,6 +40,11 @@ pub fn problems_of(workspace: &Workspace, command: &Command) -> Vec<String> {
         Command::ComputedRemove(name) => change_problems(workspace, Change::NoComputed(name)),
         Command::IdentityRules(rules) => rules.problems(),
         Command::Survivorship(rules) => rules.problems(),
+        Command::Classes(classes) => {
+            let odd =
+                classes.keys().filter(|name| name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains('\0'));
+            odd.map(|name| format!("{name:?} cannot be the name of a field")).collect()
+        }
         Command::Prepare { preparation: Some(preparation), .. } => preparation_problems(preparation),
         Command::Override { name, value, .. } => override_problems(name, value.as_ref()),
         Command::TimeZone(name) => time_zone(name).err().map(|error| error.to_string()).into_iter().collect(),

@@ -13,6 +13,7 @@ use std::{
 use jiff::tz::TimeZone;
 use onefold_model::{
     EntityType, Timestamp, WorkspaceId,
+    access::Classes,
     command::Subscription,
     consent::Policy,
     identity::Rules,
@@ -83,6 +84,8 @@ pub struct Workspace {
     pub link_model: Option<u32>,
     /// Which of several values of a trait counts.
     pub survivorship: Arc<Survivorship>,
+    /// What fields hold, as stewards said.
+    pub classes: Arc<Classes>,
     /// What is done to each source's events first.
     pub preparations: Arc<Preparations>,
     /// Who is not let in.
@@ -189,6 +192,7 @@ impl Workspace {
             policy: Arc::default(),
             link_model: None,
             survivorship: Arc::default(),
+            classes: Arc::default(),
             preparations: Arc::default(),
             suppressed: Arc::default(),
             time_zone: TimeZone::UTC,
@@ -295,6 +299,7 @@ impl Workspace {
                 "time_zone" => self.time_zone = time_zone(&parse::<String>(text)?)?,
                 "link_model" => self.link_model = parse(text)?,
                 "survivorship" => self.survivorship = parse(text)?,
+                "classes" => self.classes = parse(text)?,
                 _ => {}
             },
             _ => {}

@@ -366,7 +366,7 @@ fn person(
 
 #[cfg(test)]
 mod tests {
-    use onefold_model::access::{Caller, Purpose};
+    use onefold_model::access::{Caller, Purpose, Sight};
     use onefold_state::{MemoryStore, StateStore as _};
 
     use super::*;
@@ -394,6 +394,7 @@ mod tests {
             workspace: WorkspaceId(1),
             purpose: Purpose::administration(),
             at: Timestamp(0),
+            sight: Sight::all(),
         };
         let reader = &mut *store.reader().expect("a store in memory");
         changed(reader, &access, 0, from, next).expect("changes").map(|found| found.into_iter().collect())

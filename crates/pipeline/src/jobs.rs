@@ -125,6 +125,10 @@ impl Partition {
                 self.definitions(workspace).survivorship = Arc::new(rules);
                 self.jobs.page(workspace, PageWork::Traits);
             }
+            Command::Classes(classes) => {
+                self.put_definition(workspace, "setting", "classes", &classes, offset, &caller);
+                self.definitions(workspace).classes = Arc::new(classes);
+            }
             Command::Prepare { source, preparation, replay } => {
                 let preparation = preparation.and_then(|form| serde_json::from_value(form).ok());
                 let version = preparations::Version { preparation, from: offset, replay };

@@ -34,6 +34,7 @@ pub mod preview;
 mod profile;
 pub mod rebuild;
 mod registry;
+pub mod seen;
 pub mod suppression;
 mod timers;
 pub mod verdict;

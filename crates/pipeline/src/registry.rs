@@ -121,7 +121,7 @@ impl Registry {
             None => {
                 let entry = Entry {
                     types: 1 << bit,
-                    class: class_name(Class::guess(name)).to_owned(),
+                    class: Class::guess(name).name().to_owned(),
                     first_seen: place.at,
                     last_seen: place.at,
                     source: place.source,
@@ -167,15 +167,4 @@ impl Registry {
 /// Whether a name fits a key.
 fn is_storable(name: &str, bytes_max: usize) -> bool {
     name.len() <= bytes_max && !name.contains('\0')
-}
-
-fn class_name(class: Class) -> &'static str {
-    match class {
-        Class::Identifier => "identifier",
-        Class::Contact => "contact",
-        Class::Sensitive => "sensitive",
-        Class::SpecialCategory => "special_category",
-        Class::Financial => "financial",
-        Class::Free => "free",
-    }
 }

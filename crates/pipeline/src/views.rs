@@ -412,21 +412,92 @@ pub(crate) fn identifiers(nodes: &[Node]) -> Vec<IdentifierView> {
     nodes.iter().map(identifier).collect()
 }
 
-/// Profiles in the order of their ids, a page at a time.
+/// Whom a caller sees: those in one of some segments, who allow a purpose.
+pub struct Seeing<'a> {
+    segments: Option<Vec<u32>>,
+    purpose: Option<(&'a str, consent::Policy)>,
+}
+
+impl<'a> Seeing<'a> {
+    /// What the access says of it.
+    pub fn of(store: &mut dyn Reader, access: &'a Access) -> Result<Seeing<'a>, Error> {
+        let mut segments = None;
+        if let Some(only) = access.sight.only() {
+            let mut numbers = vec![];
+            for name in only {
+                // A segment that was removed has no members.
+                numbers.extend(segment_number(store, access, name)?);
+            }
+            segments = Some(numbers);
+        }
+        let purpose = match access.purpose.is_administration() {
+            true => None,
+            false => Some((access.purpose.0.as_str(), Workspace::policy(store, access.workspace)?)),
+        };
+        Ok(Seeing { segments, purpose })
+    }
+
+    fn sees(&self, store: &mut dyn Reader, access: &Access, profile: &Profile) -> Result<bool, Error> {
+        let is_in = |numbers: &Vec<u32>| numbers.iter().any(|number| profile.segments.since(*number).is_some());
+        if !self.segments.as_ref().is_none_or(is_in) {
+            return Ok(false);
+        }
+        let Some((purpose, policy)) = &self.purpose else { return Ok(true) };
+        Ok(consent(store, access, policy, profile.id, purpose, None)?.is_some_and(|decision| decision.allowed))
+    }
+}
+
+/// Whether the caller sees this person.
+pub fn is_seen(store: &mut dyn Reader, access: &Access, id: ProfileId) -> Result<bool, Error> {
+    if access.sees_everybody() {
+        return Ok(true);
+    }
+    let seeing = Seeing::of(store, access)?;
+    let row = store.get(&schema::PROFILE, &[Profile::key(access.workspace, id)])?.pop().flatten();
+    let profile = row.as_ref().map(Profile::from_row).transpose()?;
+    profile.map_or(Ok(false), |profile| seeing.sees(store, access, &profile))
+}
+
+/// Profiles in the order of their ids, a page at a time: of those whom the caller sees.
 pub fn profiles(
     store: &mut dyn Reader,
     access: &Access,
     after: Option<ProfileId>,
     limit: usize,
 ) -> Result<Vec<Member>, Error> {
-    let after = after.map(|id| Profile::key(access.workspace, id));
-    let rows = store.scan(&Scan { after, ..Scan::prefix(&schema::PROFILE, vec![workspace(access), PERSON], limit) })?;
+    among(store, access, after, limit, &|profile| Some(profile.first_seen))
+}
+
+/// A page of those whom the caller sees and for whom `since` has a time.
+fn among(
+    store: &mut dyn Reader,
+    access: &Access,
+    after: Option<ProfileId>,
+    limit: usize,
+    since: &dyn Fn(&Profile) -> Option<Timestamp>,
+) -> Result<Vec<Member>, Error> {
+    let seeing = Seeing::of(store, access)?;
+    let mut after = after.map(|id| Profile::key(access.workspace, id));
     let mut members = vec![];
-    for row in &rows {
-        let profile = Profile::from_row(row)?;
-        members.push(member(store, access, &profile, profile.first_seen)?);
+    loop {
+        let prefix = vec![workspace(access), PERSON];
+        let rows = store.scan(&Scan { after, ..Scan::prefix(&schema::PROFILE, prefix, SCANNED_AT_ONCE) })?;
+        for row in &rows {
+            if members.len() == limit {
+                return Ok(members);
+            }
+            let profile = Profile::from_row(row)?;
+            if let Some(since) = since(&profile)
+                && seeing.sees(store, access, &profile)?
+            {
+                members.push(member(store, access, &profile, since)?);
+            }
+        }
+        match rows.last() {
+            Some(last) if rows.len() == SCANNED_AT_ONCE => after = Some(last[..schema::PROFILE.key].to_vec()),
+            _ => return Ok(members),
+        }
     }
-    Ok(members)
 }
 
 fn member(store: &mut dyn Reader, access: &Access, profile: &Profile, since: Timestamp) -> Result<Member, Error> {
@@ -444,7 +515,7 @@ pub fn segment_number(store: &mut dyn Reader, access: &Access, name: &str) -> Re
 /// Profiles read at once when those of a segment are looked for.
 const SCANNED_AT_ONCE: usize = 1000;
 
-/// Members of a segment in the order of their ids, a page at a time; `None` where there is no segment of this name.
+/// Members of a segment whom the caller sees, in the order of their ids, a page at a time; `None` where there is no segment of this name.
 pub fn members(
     store: &mut dyn Reader,
     access: &Access,
@@ -453,25 +524,7 @@ pub fn members(
     limit: usize,
 ) -> Result<Option<Vec<Member>>, Error> {
     let Some(number) = segment_number(store, access, segment)? else { return Ok(None) };
-    let mut after = after.map(|id| Profile::key(access.workspace, id));
-    let mut members = vec![];
-    loop {
-        let prefix = vec![workspace(access), PERSON];
-        let rows = store.scan(&Scan { after, ..Scan::prefix(&schema::PROFILE, prefix, SCANNED_AT_ONCE) })?;
-        for row in &rows {
-            if members.len() == limit {
-                return Ok(Some(members));
-            }
-            let profile = Profile::from_row(row)?;
-            if let Some(since) = profile.segments.since(number) {
-                members.push(member(store, access, &profile, since)?);
-            }
-        }
-        match rows.last() {
-            Some(last) if rows.len() == SCANNED_AT_ONCE => after = Some(last[..schema::PROFILE.key].to_vec()),
-            _ => return Ok(Some(members)),
-        }
-    }
+    among(store, access, after, limit, &|profile| profile.segments.since(number)).map(Some)
 }
 
 /// Who is in which segment, by its number: all of the workspace.

@@ -309,7 +309,7 @@ impl Worker {
             return Ok(worked);
         }
         if let Some((workspace, command)) = self.partition.own_command() {
-            let caller = Caller::Engine.name().to_owned();
+            let caller = Caller::Engine.name().into_owned();
             let record = CommandRecord { v: 1, workspace, at: self.clock.now(), caller, command };
             self.append(Kind::Command, &record.encode())?;
             return Ok(Step::Worked);

@@ -135,7 +135,7 @@ impl Models {
             Value::Int(access.workspace.0.into()),
             Value::Int(version),
             Value::Int(at.0),
-            Value::Text(access.caller.name().to_owned()),
+            Value::Text(access.caller.name().into_owned()),
             Value::Int(trained.would.records as i64),
             Value::Text(trained.model.to_toml()),
             Value::Bytes(frozen.expect("a vector takes all that is written to it")),

@@ -14,7 +14,7 @@ use onefold_audience::Keeper;
 use onefold_log::EventLog;
 use onefold_model::{
     Clock, Rng, Timestamp, WorkspaceId,
-    access::{Access, Caller, Purpose},
+    access::{Access, Caller, Purpose, Sight},
     rng,
 };
 use onefold_pipeline::{Pipeline, definitions::Workspace};
@@ -24,10 +24,12 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::{
+    caller::Decided,
     deadletters::KeptLetters,
     error::ApiError,
     ingest::{Ingest, IngestSettings, Limiter, Mapping, Meters, Source, Sources, sources::KeyHash},
     lake::{LakeComponents, LakeSettings, Tables},
+    people::Tries,
     permission::ConsentOfProfile,
 };
 
@@ -95,6 +97,12 @@ pub struct App {
     pub(crate) training: tokio::sync::Mutex<()>,
     /// One erasure is carried out at a time.
     pub(crate) erasing: tokio::sync::Mutex<()>,
+    /// One says at a time what a field holds.
+    pub(crate) classifying: tokio::sync::Mutex<()>,
+    /// Wrong tries to sign in.
+    pub(crate) tries: Tries,
+    /// What roles may do.
+    pub(crate) decided: Decided,
     pipelines: RwLock<Vec<Pipeline>>,
     deliveries: Mutex<Option<Handle>>,
     committed: watch::Sender<u64>,
@@ -134,6 +142,9 @@ impl App {
             linking: Mutex::default(),
             training: tokio::sync::Mutex::new(()),
             erasing: tokio::sync::Mutex::new(()),
+            classifying: tokio::sync::Mutex::new(()),
+            tries: Tries::default(),
+            decided: Decided::default(),
             pipelines: RwLock::new(vec![]),
             deliveries: Mutex::new(None),
             committed: watch::channel(0).0,
@@ -398,7 +409,13 @@ impl App {
 
     /// The access of the operator to a workspace.
     pub(crate) fn operator(&self, workspace: WorkspaceId) -> Access {
-        Access { caller: Caller::Operator, workspace, purpose: Purpose::administration(), at: self.clock.now() }
+        Access {
+            caller: Caller::Operator,
+            workspace,
+            purpose: Purpose::administration(),
+            at: self.clock.now(),
+            sight: Sight::all(),
+        }
     }
 
     /// Since when it runs.

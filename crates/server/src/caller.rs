@@ -1,27 +1,135 @@
-//! Who calls, and for which workspace.
+//! Who calls, for which workspace, and what they may.
+//!
+//! Three kinds of callers: the operator with the data folder's token, who may everything; a program with a key; a person with a
+//! session. Of a person or a program each request is done under one of their roles, the first that permits it, and sees what that
+//! role sees.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
-    extract::{FromRequestParts, Request, State},
-    http::{header, request::Parts},
+    extract::{FromRequestParts, MatchedPath, Request, State},
+    http::{HeaderMap, Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use onefold_model::access::Access;
+use onefold_model::{
+    WorkspaceId,
+    access::{self, Access, Mask, Purpose, Sight},
+};
+use onefold_role::{Action, Circumstances, Policies, Principal, Rights};
+use onefold_state::{Reader, Scan, Value, schema};
+use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 
-use crate::{ApiError, App};
+use crate::{
+    ApiError, App,
+    people::{
+        self, Account, COOKIE, Grant, Holder, Key, SignedIn, Standing,
+        endpoint::{Endpoint, Shows, endpoint},
+    },
+};
 
-/// Lets only the holder of the operator's token through.
-pub async fn require_token(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let given = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or("");
-    if app.is_token(given) { next.run(request).await } else { ApiError::unauthorised().into_response() }
+/// Whoever sends the request, once it is known.
+#[derive(Debug, Clone)]
+pub(crate) enum Identity {
+    /// Holds the data folder's token.
+    Operator,
+    /// Is signed in.
+    Person(SignedIn),
+    /// Has a key.
+    Program(Key),
+}
+
+impl Identity {
+    fn holder(&self) -> Option<Holder> {
+        match self {
+            Identity::Operator => None,
+            Identity::Person(one) => Some(Holder::User(one.account.number)),
+            Identity::Program(key) => Some(Holder::Key(key.number)),
+        }
+    }
+
+    /// How the log and the audit log call them.
+    pub fn caller(&self) -> access::Caller {
+        match self {
+            Identity::Operator => access::Caller::Operator,
+            Identity::Person(one) => access::Caller::User(one.account.number),
+            Identity::Program(key) => access::Caller::Key(key.number),
+        }
+    }
+}
+
+/// What roles may do, as it was worked out.
+#[derive(Default)]
+pub(crate) struct Decided {
+    policies: RwLock<HashMap<WorkspaceId, (i64, Arc<Policies>)>>,
+    rights: RwLock<HashMap<(WorkspaceId, i64, Principal, Circumstances), Arc<Rights>>>,
+}
+
+/// Rights that are kept; above that all are worked out again.
+const RIGHTS_MAX: usize = 10_000;
+
+/// Lets through who may do what is asked, with the access that they have.
+pub async fn require_role(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match app.admit(&parts).await {
+        Ok((identity, access)) => {
+            parts.extensions.insert(identity);
+            if let Some(access) = access {
+                parts.extensions.insert(access);
+            }
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+/// What of a request decides who it is from and what it is.
+struct Asked {
+    endpoint: Option<Endpoint>,
+    bearer: Option<String>,
+    cookie: Option<String>,
+    /// Whether a page of ours sent it.
+    is_own_page: bool,
+    workspace: String,
+    purpose: Option<String>,
+    role: Option<String>,
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+}
+
+/// The value of our cookie.
+pub(crate) fn session_of(headers: &HeaderMap) -> Option<String> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned())
+}
+
+/// Whether the page that sends this is of the same host. A browser says so with everything that is no plain GET.
+pub(crate) fn is_of_own_page(headers: &HeaderMap) -> bool {
+    let Some(origin) = text(headers, "origin") else { return false };
+    let host = origin.split_once("://").map(|(_, host)| host);
+    host.is_some() && host == text(headers, "host")
+}
+
+impl Asked {
+    fn of(parts: &Parts) -> Asked {
+        let path = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
+        let named = |name: &str| text(&parts.headers, name).filter(|value| !value.is_empty()).map(str::to_owned);
+        Asked {
+            endpoint: endpoint(&parts.method, path),
+            bearer: text(&parts.headers, "authorization")
+                .and_then(|value| value.strip_prefix("Bearer "))
+                .map(|value| value.trim().to_owned()),
+            cookie: session_of(&parts.headers),
+            is_own_page: matches!(parts.method, Method::GET | Method::HEAD) || is_of_own_page(&parts.headers),
+            workspace: named("onefold-workspace").unwrap_or_else(|| "default".to_owned()),
+            purpose: named("onefold-purpose"),
+            role: named("onefold-role"),
+        }
+    }
 }
 
 impl App {
@@ -29,24 +137,309 @@ impl App {
     pub(crate) fn is_token(&self, given: &str) -> bool {
         Sha256::digest(given.trim().as_bytes()) == Sha256::digest(self.settings.token.as_bytes())
     }
+
+    async fn admit(self: &Arc<Self>, parts: &Parts) -> Result<(Identity, Option<Access>), ApiError> {
+        let asked = Asked::of(parts);
+        if asked.bearer.as_deref().is_some_and(|given| self.is_token(given)) {
+            let Some(workspace) = self.workspace(&asked.workspace) else { return Ok((Identity::Operator, None)) };
+            let Some(purpose) = asked.purpose else { return Ok((Identity::Operator, Some(self.operator(workspace)))) };
+            let wanted =
+                Wanted { action: Action::ProfilesView, shows: Shows::Nobody, purpose: Some(purpose), role: None };
+            let access =
+                self.look(move |app, reader| app.permitted(reader, &Identity::Operator, workspace, &wanted)).await?;
+            return Ok((Identity::Operator, Some(access)));
+        }
+        self.look(move |app, reader| {
+            let identity = app.identify(reader, &asked)?;
+            match asked.endpoint {
+                Some(Endpoint { action: None, .. }) => Ok((identity, None)),
+                Some(Endpoint { action: Some(action), shows }) => {
+                    let workspace = app.named_workspace(&asked.workspace)?;
+                    let wanted = Wanted { action, shows, purpose: asked.purpose, role: asked.role };
+                    let access = app.permitted(reader, &identity, workspace, &wanted)?;
+                    Ok((identity, Some(access)))
+                }
+                None => {
+                    Err(ApiError::forbidden("this is for the operator alone", "use the command line on the server"))
+                }
+            }
+        })
+        .await
+    }
+
+    pub(crate) fn named_workspace(&self, name: &str) -> Result<WorkspaceId, ApiError> {
+        let cure = "make it with `onefold workspace add`";
+        self.workspace(name).ok_or_else(|| ApiError::not_found("workspace", name, cure))
+    }
+
+    fn identify(&self, reader: &mut dyn Reader, asked: &Asked) -> Result<Identity, ApiError> {
+        if let Some(given) = &asked.bearer {
+            return self.key(reader, given)?.map(Identity::Program).ok_or_else(ApiError::unauthorised);
+        }
+        let Some(token) = &asked.cookie else { return Err(ApiError::unauthorised()) };
+        let signed_in = self.signed_in(reader, token)?;
+        let signed_in = signed_in.ok_or_else(|| ApiError::signed_out("the session has ended", "sign in again"))?;
+        if !asked.is_own_page {
+            // A cookie goes along with whatever page sends a request.
+            let cure = "send it from a page of this server, or with a key";
+            return Err(ApiError::forbidden("the request does not come from a page of this server", cure));
+        }
+        Ok(Identity::Person(signed_in))
+    }
+
+    /// What a person or a program may, in each of the roles that they have here, in the order in which they count.
+    pub(crate) fn roles_of(
+        &self,
+        reader: &mut dyn Reader,
+        identity: &Identity,
+        workspace: WorkspaceId,
+        purpose: &Purpose,
+    ) -> Result<Vec<(Grant, Arc<Rights>)>, ApiError> {
+        let Some(holder) = identity.holder() else { return Ok(vec![]) };
+        let (name, is_program, second_factor, teams) = match identity {
+            Identity::Operator => return Ok(vec![]),
+            Identity::Person(SignedIn { account, second_factor }) => {
+                (account.email.clone(), false, *second_factor, people::teams_of(reader, account.number)?)
+            }
+            Identity::Program(key) => (key.name.clone(), true, false, vec![]),
+        };
+        let grants = Grant::counting(reader, workspace, &holder, &teams)?;
+        let named = self.workspaces().into_iter().find(|(id, _)| *id == workspace).map(|(_, name)| name);
+        let circumstances =
+            Circumstances { workspace: named.unwrap_or_default(), purpose: purpose.0.clone(), second_factor };
+        let rights = grants.into_iter().map(|grant| {
+            let principal =
+                Principal { name: name.clone(), is_program, role: grant.role.clone(), teams: teams.clone() };
+            let rights = self.rights(reader, workspace, principal, circumstances.clone())?;
+            Ok((grant, rights))
+        });
+        rights.collect()
+    }
+
+    fn rights(
+        &self,
+        reader: &mut dyn Reader,
+        workspace: WorkspaceId,
+        principal: Principal,
+        circumstances: Circumstances,
+    ) -> Result<Arc<Rights>, ApiError> {
+        let (version, policies) = self.policies(reader, workspace)?;
+        let key = (workspace, version, principal, circumstances);
+        if let Some(known) = self.decided.rights.read().get(&key) {
+            return Ok(known.clone());
+        }
+        let rights = Arc::new(policies.rights(&key.2, &key.3));
+        let mut kept = self.decided.rights.write();
+        if kept.len() >= RIGHTS_MAX {
+            kept.clear();
+        }
+        kept.insert(key, rights.clone());
+        Ok(rights)
+    }
+
+    /// The policies in force in a workspace, with their version; 0: none of its own.
+    pub(crate) fn policies(
+        &self,
+        reader: &mut dyn Reader,
+        workspace: WorkspaceId,
+    ) -> Result<(i64, Arc<Policies>), ApiError> {
+        let own = vec![Value::Int(workspace.0.into())];
+        let last = reader.scan(&Scan { reverse: true, ..Scan::prefix(&schema::ACCESS_POLICY, own, 1) })?;
+        let version = last.first().map_or(Ok(0), |row| row[1].as_int())?;
+        if let Some((known, policies)) = self.decided.policies.read().get(&workspace)
+            && *known == version
+        {
+            return Ok((version, policies.clone()));
+        }
+        let text = last.first().map_or(Ok(""), |row| row[2].as_text())?;
+        let policies = Policies::read(text).map_err(|wrong| {
+            ApiError::internal(format!(
+                "the workspace's policies cannot be read any more, so nobody is let in by them: {wrong}"
+            ))
+        })?;
+        let policies = Arc::new(policies);
+        self.decided.policies.write().insert(workspace, (version, policies.clone()));
+        Ok((version, policies))
+    }
+
+    /// The access with which this may be done, or why it may not.
+    pub(crate) fn permitted(
+        &self,
+        reader: &mut dyn Reader,
+        identity: &Identity,
+        workspace: WorkspaceId,
+        wanted: &Wanted,
+    ) -> Result<Access, ApiError> {
+        let purpose = wanted.purpose.clone().map_or_else(Purpose::administration, Purpose);
+        if matches!(identity, Identity::Operator) {
+            let sight = self.for_purpose(reader, workspace, Sight::all(), &purpose)?;
+            return Ok(Access { purpose, sight, ..self.operator(workspace) });
+        }
+        let roles = self.roles_of(reader, identity, workspace, &purpose)?;
+        let mut hidden = false;
+        for (grant, rights) in &roles {
+            if wanted.role.as_ref().is_some_and(|role| *role != grant.role) || !rights.allow(wanted.action) {
+                continue;
+            }
+            if !wanted.shows.fits(grant, rights) {
+                hidden = true;
+                continue;
+            }
+            let sight = self.sight(reader, workspace, grant, rights)?;
+            let sight = self.for_purpose(reader, workspace, sight, &purpose)?;
+            return Ok(Access { caller: identity.caller(), workspace, purpose, at: self.clock.now(), sight });
+        }
+        let action = wanted.action.name();
+        let names: Vec<&str> = roles.iter().map(|(grant, _)| grant.role.as_str()).collect();
+        let who = match names.is_empty() {
+            true => "you have no role in this workspace".to_owned(),
+            false => format!("your role ({})", names.join(", ")),
+        };
+        let cause = match (names.is_empty(), hidden) {
+            (true, _) => who,
+            (false, false) => format!("{who} does not permit {action}"),
+            (false, true) => format!("{who} permits {action}, but this shows more of people than you see"),
+        };
+        Err(ApiError::forbidden(cause, "ask an administrator for a role that has it (`onefold role grant`)"))
+    }
+
+    fn sight(
+        &self,
+        reader: &mut dyn Reader,
+        workspace: WorkspaceId,
+        grant: &Grant,
+        rights: &Rights,
+    ) -> Result<Arc<Sight>, ApiError> {
+        let masks = rights.masks();
+        let classes = self.definitions(reader, workspace)?.classes.clone();
+        let key = if masks.contains(&Mask::Hashed) { self.mask_key(workspace)? } else { (0, 0) };
+        Ok(Arc::new(Sight::new(masks, classes, grant.only.clone(), key)))
+    }
+
+    /// The sight of those who allow the purpose.
+    fn for_purpose(
+        &self,
+        reader: &mut dyn Reader,
+        workspace: WorkspaceId,
+        sight: Arc<Sight>,
+        purpose: &Purpose,
+    ) -> Result<Arc<Sight>, ApiError> {
+        if purpose.is_administration() {
+            return Ok(sight);
+        }
+        let policy = self.definitions(reader, workspace)?.policy.clone();
+        Ok(Arc::new(sight.by_policy(policy)))
+    }
+
+    /// What a workspace's hashes are made with.
+    fn mask_key(&self, workspace: WorkspaceId) -> Result<(u64, u64), ApiError> {
+        let key = vec![Value::Int(workspace.0.into()), Value::Text("masks".to_owned())];
+        let find = |reader: &mut dyn Reader| -> Result<Option<(u64, u64)>, ApiError> {
+            let Some(row) = reader.get(&schema::SECRET, std::slice::from_ref(&key))?.pop().flatten() else {
+                return Ok(None);
+            };
+            let bytes: [u8; 16] =
+                row[2].as_bytes()?.try_into().map_err(|_| ApiError::internal("the key for masks is damaged"))?;
+            let number = u128::from_le_bytes(bytes);
+            Ok(Some((number as u64, (number >> 64) as u64)))
+        };
+        if let Some(known) = find(&mut *self.store.reader()?)? {
+            return Ok(known);
+        }
+        let mut txn = self.store.begin_shared()?;
+        if let Some(known) = find(&mut *txn)? {
+            return Ok(known);
+        }
+        let mut bytes = [0; 16];
+        self.rng.fill(&mut bytes);
+        txn.put(&schema::SECRET, vec![vec![key[0].clone(), key[1].clone(), Value::Bytes(bytes.to_vec())]])?;
+        txn.commit()?;
+        let number = u128::from_le_bytes(bytes);
+        Ok((number as u64, (number >> 64) as u64))
+    }
+
+    /// The access of whoever connects to SQL: the operator by the token, a program by its key, a person by their password if they
+    /// have no second factor, which this protocol cannot ask for.
+    pub(crate) fn admit_to_sql(&self, user: &str, workspace: &str, password: &str) -> Result<Access, ApiError> {
+        let number = self.named_workspace(workspace)?;
+        if self.is_token(password) {
+            return Ok(self.operator(number));
+        }
+        let reader = &mut *self.store.reader()?;
+        let identity = match self.key(reader, password)? {
+            Some(key) => Identity::Program(key),
+            None => Identity::Person(self.sign_in(user, password, None)?.0),
+        };
+        self.permitted(reader, &identity, number, &Wanted::sql(None))
+    }
+
+    /// The same for the next statement: a role may have been taken back, and another purpose named.
+    pub(crate) fn renew_for_sql(&self, access: &Access) -> Result<Access, ApiError> {
+        let reader = &mut *self.store.reader()?;
+        let gone = || ApiError::signed_out("the account or key is good no more", "connect with another");
+        let identity = match access.caller {
+            access::Caller::User(number) => {
+                let account = Account::numbered(reader, number)?.filter(|one| one.state == Standing::Active);
+                Identity::Person(SignedIn { account: account.ok_or_else(gone)?, second_factor: false })
+            }
+            access::Caller::Key(number) => {
+                let key = Key::numbered(reader, number)?.filter(|key| key.is_good(self.clock.now()));
+                Identity::Program(key.ok_or_else(gone)?)
+            }
+            _ => Identity::Operator,
+        };
+        self.permitted(reader, &identity, access.workspace, &Wanted::sql(Some(access.purpose.0.clone())))
+    }
 }
 
-/// The access that a request has: the workspace named in `Onefold-Workspace`, `default` where none is.
+/// What is to be done.
+pub(crate) struct Wanted {
+    pub action: Action,
+    pub shows: Shows,
+    pub purpose: Option<String>,
+    /// Under which role; `None`: the first that permits it.
+    pub role: Option<String>,
+}
+
+impl Wanted {
+    fn sql(purpose: Option<String>) -> Wanted {
+        Wanted { action: Action::SqlAsk, shows: Shows::People, purpose, role: None }
+    }
+}
+
+impl Shows {
+    fn fits(self, grant: &Grant, rights: &Rights) -> bool {
+        let everybody = grant.only.is_none();
+        match self {
+            Shows::Nobody | Shows::People => true,
+            Shows::Numbers | Shows::Everybody => everybody,
+            Shows::Everything => everybody && rights.masks() == [Mask::Clear; 6],
+        }
+    }
+}
+
+/// The access that a request has: to the workspace named in `Onefold-Workspace`, `default` where none is.
 pub struct Caller(pub Access);
 
 impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let name = match parts.headers.get("onefold-workspace") {
-            None => "default",
-            Some(value) => value.to_str().map_err(|_| {
-                ApiError::bad_request("bad_workspace", "Onefold-Workspace is not text", "send a workspace's name")
-            })?,
-        };
-        let workspace = app
-            .workspace(name)
-            .ok_or_else(|| ApiError::not_found("workspace", name, "make it with `onefold workspace add`"))?;
-        Ok(Caller(app.operator(workspace)))
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
+        let name = text(&parts.headers, "onefold-workspace").unwrap_or("default").to_owned();
+        let access = parts.extensions.get::<Access>().cloned();
+        access
+            .map(Caller)
+            .ok_or_else(|| ApiError::not_found("workspace", &name, "make it with `onefold workspace add`"))
+    }
+}
+
+/// Whoever sends the request.
+pub struct Whoever(pub(crate) Identity);
+
+impl FromRequestParts<Arc<App>> for Whoever {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
+        parts.extensions.get::<Identity>().cloned().map(Whoever).ok_or_else(ApiError::unauthorised)
     }
 }

@@ -48,7 +48,7 @@ impl App {
             v: 1,
             workspace: access.workspace,
             at: self.clock.now(),
-            caller: access.caller.name().to_owned(),
+            caller: access.caller.name().into_owned(),
             command,
         };
         let pushed = batch.push(Kind::Command, &record.encode());

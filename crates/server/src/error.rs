@@ -52,8 +52,23 @@ impl ApiError {
 
     /// 401: no token, or a wrong one.
     pub fn unauthorised() -> ApiError {
-        let cure = "send `Authorization: Bearer` with the token in the file `token` of the data folder";
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorised", "the request has no valid token", cure)
+        let cure = "sign in, or send `Authorization: Bearer` with a key, or with the token in the file `token` of the data folder";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorised", "the request has no valid token, key or session", cure)
+    }
+
+    /// 401: whoever asks is not signed in.
+    pub fn signed_out(message: impl Into<String>, cure: impl Into<String>) -> ApiError {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorised", message, cure)
+    }
+
+    /// 403: whoever asks may not.
+    pub fn forbidden(message: impl Into<String>, cure: impl Into<String>) -> ApiError {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message, cure)
+    }
+
+    /// 429: too often.
+    pub fn too_many(message: impl Into<String>, cure: impl Into<String>) -> ApiError {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many", message, cure)
     }
 
     /// 503: try again.
@@ -67,6 +82,16 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message, cure)
     }
 
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The same under another code.
+    pub fn with_code(self, code: &str) -> ApiError {
+        ApiError { code: code.to_owned(), ..self }
+    }
+
     /// The same with the places that are wrong.
     pub fn with_problems(self, problems: Vec<String>) -> ApiError {
         ApiError { problems, ..self }
@@ -75,7 +100,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let mut response = (status, Json(self)).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));

@@ -183,7 +183,7 @@ impl From<onefold_lake::Error> for ApiError {
     }
 }
 
-/// Lets the holder of the operator's token ask the tables from outside.
+/// Lets ask the tables from outside who may ask them here.
 pub struct SqlGate(Weak<App>);
 
 impl SqlGate {
@@ -194,13 +194,14 @@ impl SqlGate {
 }
 
 impl Gate for SqlGate {
-    fn open(&self, _user: &str, workspace: &str, password: &str) -> Result<Access, String> {
+    fn open(&self, user: &str, workspace: &str, password: &str) -> Result<Access, String> {
         let app = self.0.upgrade().ok_or("the server is stopping")?;
-        if !app.is_token(password) {
-            return Err("the password is not the token".to_owned());
-        }
-        let number = app.workspace(workspace).ok_or_else(|| format!("there is no workspace {workspace:?}"))?;
-        Ok(app.operator(number))
+        app.admit_to_sql(user, workspace, password).map_err(|error| error.message)
+    }
+
+    fn renew(&self, access: &Access) -> Result<Access, String> {
+        let app = self.0.upgrade().ok_or("the server is stopping")?;
+        app.renew_for_sql(access).map_err(|error| error.message)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod ingest;
 pub mod lake;
 mod linkage;
 pub mod metrics;
+mod people;
 pub mod permission;
 pub mod preferences;
 mod subject;
@@ -29,19 +30,23 @@ pub use lake::{LakeComponents, LakeSettings, SqlGate};
 
 /// Everything the server answers.
 pub fn router(app: &Arc<App>) -> Router {
-    let (api, description) = api::router(app.clone());
+    let (api, mut description) = api::router(app.clone());
+    let (public, of_public) = api::public(app.clone());
+    description.merge(of_public);
     let page = api::docs::render(&description);
     let guarded = Router::new()
         .merge(api)
         .route("/api/openapi.json", get(move || async move { Json(description) }))
         .route("/api/docs", get(move || async move { Html(page) }))
         .merge(metrics::router(app.clone()))
-        .layer(axum::middleware::from_fn_with_state(app.clone(), caller::require_token));
+        .layer(axum::middleware::from_fn_with_state(app.clone(), caller::require_role));
     let ready = app.clone();
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(move || async move { readiness(&ready) }))
         .merge(guarded)
+        .merge(public)
+        .merge(people::page::router(app.clone()))
         .merge(preferences::router(app.clone()))
         .merge(ingest::router(app.ingest.clone()))
 }

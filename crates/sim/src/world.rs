@@ -5,7 +5,7 @@ use std::sync::Arc;
 use onefold_log::{Batch, EventLog, Kind, MemoryLog};
 use onefold_model::{
     ProfileId, Timestamp, WorkspaceId,
-    access::{Access, Caller, Purpose},
+    access::{Access, Caller, Purpose, Sight},
     clock::{Clock, ManualClock},
     command::{Command, CommandRecord, IdentifierRef, Subscription},
     consent::{Particulars, State, Strength},
@@ -132,7 +132,7 @@ impl World {
 
     /// The log record of a command that is given now.
     pub fn command_record(&self, command: Command) -> Vec<u8> {
-        let caller = Caller::Operator.name().to_owned();
+        let caller = Caller::Operator.name().into_owned();
         CommandRecord { v: 1, workspace: self.workspace, at: self.now(), caller, command }.encode()
     }
 
@@ -286,7 +286,7 @@ impl World {
     /// The operator, now.
     pub fn access(&self) -> Access {
         let purpose = Purpose::administration();
-        Access { caller: Caller::Operator, workspace: self.workspace, purpose, at: self.now() }
+        Access { caller: Caller::Operator, workspace: self.workspace, purpose, at: self.now(), sight: Sight::all() }
     }
 
     /// What is defined.

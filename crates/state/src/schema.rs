@@ -491,6 +491,89 @@ pub static REQUEST: Table = kept(
     &[Index { name: "recent", columns: &["workspace", "created_ms"] }],
 );
 
+/// Who works here, in all workspaces. `password` is a PHC string; `totp` the secret of the second factor, `totp_step` the last step
+/// whose code was taken. `state`: `invited`, `active`, `disabled`.
+pub static ACCOUNT: Table = kept(
+    "account",
+    1,
+    &[
+        Column::int("account"),
+        Column::text("email"),
+        Column::text("name"),
+        Column::text("state"),
+        Column::text("password").or_null(),
+        Column::bytes("totp").or_null(),
+        Column::int("totp_step"),
+        Column::int("created_ms"),
+    ],
+    &[Index { name: "by_email", columns: &["email"] }],
+);
+
+/// Which role somebody has in a workspace (0: in all). `holder`: `user:7`, `key:3`, `team:crm`. `only`: JSON list of the segments whose
+/// members they see; null: everybody.
+pub static ROLE_GRANT: Table = kept(
+    "role_grant",
+    3,
+    &[WORKSPACE, Column::text("holder"), Column::text("role"), Column::text("only").or_null(), Column::int("at_ms")],
+    &[Index { name: "of_holder", columns: &["holder"] }],
+);
+
+/// Who is in which team.
+pub static TEAM_MEMBER: Table = kept(
+    "team_member",
+    2,
+    &[Column::text("team"), Column::int("account")],
+    &[Index { name: "of_account", columns: &["account"] }],
+);
+
+/// Who is signed in: by the SHA-256 of the cookie.
+pub static SESSION: Table = kept(
+    "session",
+    1,
+    &[
+        Column::bytes("hash"),
+        Column::int("account"),
+        Column::int("second_factor"),
+        Column::int("created_ms"),
+        Column::int("seen_ms"),
+    ],
+    &[Index { name: "of_account", columns: &["account"] }],
+);
+
+/// Links by which somebody chooses a password, once: by the SHA-256 of the token.
+pub static INVITE: Table = kept(
+    "invite",
+    1,
+    &[Column::bytes("hash"), Column::int("account"), Column::int("expires_ms")],
+    &[Index { name: "of_account", columns: &["account"] }],
+);
+
+/// Keys of programs. Of the key only its SHA-256 is kept, and its last four characters to tell keys apart.
+pub static API_KEY: Table = kept(
+    "api_key",
+    1,
+    &[
+        Column::int("key"),
+        Column::text("name"),
+        Column::bytes("hash"),
+        Column::text("hint"),
+        Column::text("caller"),
+        Column::int("created_ms"),
+        Column::int("expires_ms").or_null(),
+        Column::int("used_ms").or_null(),
+        Column::int("revoked_ms").or_null(),
+    ],
+    &[],
+);
+
+/// A workspace's own policies of who may do what, in Cedar, by version.
+pub static ACCESS_POLICY: Table = kept(
+    "access_policy",
+    2,
+    &[WORKSPACE, Column::int("version"), Column::text("policies"), Column::text("caller"), Column::int("at_ms")],
+    &[],
+);
+
 /// Every table.
 pub static ALL: &[&Table] = &[
     &PROGRESS,
@@ -529,4 +612,11 @@ pub static ALL: &[&Table] = &[
     &SECRET,
     &SUPPRESSED,
     &REQUEST,
+    &ACCOUNT,
+    &ROLE_GRANT,
+    &TEAM_MEMBER,
+    &SESSION,
+    &INVITE,
+    &API_KEY,
+    &ACCESS_POLICY,
 ];

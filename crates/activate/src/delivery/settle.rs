@@ -213,5 +213,11 @@ fn write(txn: &mut dyn Txn, done: &[Row], mut receipts: Vec<Row>, dead: Vec<Row>
 
 /// The instant at which a claim is made, and for what.
 pub fn access(workspace: WorkspaceId, purpose: &onefold_model::access::Purpose, at: Timestamp) -> Access {
-    Access { caller: onefold_model::access::Caller::Engine, workspace, purpose: purpose.clone(), at }
+    Access {
+        caller: onefold_model::access::Caller::Engine,
+        workspace,
+        purpose: purpose.clone(),
+        at,
+        sight: onefold_model::access::Sight::all(),
+    }
 }

@@ -6,7 +6,7 @@ use onefold_audience::{AskError, Keeper};
 use onefold_log::MemoryLog;
 use onefold_model::{
     Timestamp, WorkspaceId,
-    access::{Access, Caller, Purpose},
+    access::{Access, Caller, Purpose, Sight},
     segment::text,
 };
 use onefold_pipeline::definitions::Workspace;
@@ -15,7 +15,13 @@ use onefold_state::{MemoryStore, StateStore, schema};
 
 fn ask(keeper: &Keeper, store: &MemoryStore) -> Result<usize, AskError> {
     let workspace = WorkspaceId(1);
-    let access = Access { caller: Caller::Operator, workspace, purpose: Purpose::administration(), at: Timestamp(0) };
+    let access = Access {
+        caller: Caller::Operator,
+        workspace,
+        purpose: Purpose::administration(),
+        at: Timestamp(0),
+        sight: Sight::all(),
+    };
     let definitions =
         Workspace::load(&mut *store.reader().expect("a store in memory"), workspace).expect("an empty workspace");
     let condition = text::parse("count(\"Order\") = 0 within 2 days").expect("a condition");

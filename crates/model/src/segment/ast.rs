@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Value;
+use crate::{Value, access::FRAME};
 
 /// A condition on one profile at one instant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,55 @@ pub enum Condition {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         channel: Option<String>,
     },
+}
+
+impl Condition {
+    /// The fields of people and events that it asks about, by the names that [`crate::access::Sight`] knows them by: of a path from the
+    /// event's top (`$context.ip`) what is below the frame.
+    pub fn fields(&self) -> Vec<String> {
+        let mut fields = vec![];
+        self.ask(&mut |name| fields.push(name.to_owned()));
+        fields
+    }
+
+    fn ask(&self, field: &mut dyn FnMut(&str)) {
+        match self {
+            Condition::All(all) | Condition::Any(all) => all.iter().for_each(|one| one.ask(field)),
+            Condition::Not(one) => one.ask(field),
+            Condition::Trait { name, .. } => field(name),
+            Condition::Events(events) => {
+                events.event.ask(field);
+                match &events.measure {
+                    Measure::Sum(path)
+                    | Measure::Average(path)
+                    | Measure::Min(path)
+                    | Measure::Max(path)
+                    | Measure::Distinct(path) => path.field().into_iter().for_each(field),
+                    Measure::Count | Measure::First | Measure::Last => {}
+                }
+            }
+            Condition::Sequence(sequence) => {
+                [&sequence.first, &sequence.then].iter().for_each(|event| event.ask(field))
+            }
+            // What an operator has defined and named is there to be asked.
+            Condition::Computed { .. } | Condition::Segment(_) | Condition::Consent { .. } => {}
+        }
+    }
+}
+
+impl EventMatch {
+    fn ask(&self, field: &mut dyn FnMut(&str)) {
+        self.filter.iter().filter_map(|test| test.property.field()).for_each(field);
+    }
+}
+
+impl Path {
+    /// The field it leads to; none for the frame of an event, which is nobody's data.
+    fn field(&self) -> Option<&str> {
+        let Some(path) = self.0.strip_prefix('$') else { return Some(&self.0) };
+        let inner = ["context.", "traits.", "properties."].iter().find_map(|part| path.strip_prefix(part));
+        inner.or_else(|| (!FRAME.contains(&path)).then_some(path))
+    }
 }
 
 /// `measure(event where …) test window`. In JSON the event's name and filter stand beside the measure.

@@ -20,7 +20,7 @@ use onefold_lake_delta::Engine;
 use onefold_log::{EventLog, SqliteLog, SqliteLogSettings};
 use onefold_model::{
     Clock, Timestamp, WorkspaceId,
-    access::{Access, Caller, Purpose},
+    access::{Access, Caller, Purpose, Sight},
     clock::{DAY_MS, SystemClock},
     rng::SeededRng,
     segment::text,
@@ -106,7 +106,13 @@ impl Shop {
         }
         let applied_s = began.elapsed().as_secs_f64();
         let workspace = WorkspaceId(1);
-        let access = Access { caller: Caller::Operator, workspace, purpose: Purpose::administration(), at: now };
+        let access = Access {
+            caller: Caller::Operator,
+            workspace,
+            purpose: Purpose::administration(),
+            at: now,
+            sight: Sight::all(),
+        };
         let reader = store.reader();
         let definitions = Workspace::load(&mut *reader.map_err(|e| failed(&e))?, workspace).map_err(|e| failed(&e))?;
         Ok((Shop { log, store, access, definitions, users, events, applied_s }, worker))

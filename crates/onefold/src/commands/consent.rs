@@ -24,10 +24,13 @@ pub async fn run(common: &Common, client: &Client, command: Consent) -> Result<(
             client.get("/api/v1/settings").await?.get("consent_policy").cloned().unwrap_or_default()
         }
         Consent::Policy { file: Some(file), try_it } => {
-            let policy = json!({ "consent_policy": read(&file)? });
+            let policy = read(&file)?;
             match try_it {
-                true => client.send(Method::POST, &format!("{OF}/policy/try"), &policy).await?,
-                false => client.send(Method::PATCH, "/api/v1/settings", &policy).await?,
+                true => {
+                    let tried = json!({ "consent_policy": policy });
+                    client.send(Method::POST, &format!("{OF}/policy/try"), &tried).await?
+                }
+                false => client.send(Method::PUT, &format!("{OF}/policy"), &policy).await?,
             }
         }
         Consent::Set { identifier, purpose, state, channel, by_person, expires, proof } => {

@@ -5,6 +5,7 @@ mod cluster;
 mod consent;
 mod import;
 mod link;
+pub mod people;
 
 use std::path::{Path, PathBuf};
 
@@ -122,6 +123,10 @@ async fn with_client(common: &Common, client: &Client, command: Command) -> Resu
         Command::Destination(command) => destination(common, client, command).await,
         Command::Consent(command) => consent::run(common, client, command).await,
         Command::Privacy(command) => privacy(common, client, command).await,
+        Command::User(command) => people::user(common, client, command).await,
+        Command::Role(command) => people::role(common, client, command).await,
+        Command::Key(command) => people::key(common, client, command).await,
+        Command::Field(command) => people::field(common, client, command).await,
         Command::Deadletter(command) => match command {
             cli::Deadletter::List { limit } => print(client.get(&format!("/api/v1/dead-letters?limit={limit}")).await?),
             cli::Deadletter::Show { id } => print(client.get(&format!("/api/v1/dead-letters/{}", segment(&id))).await?),
@@ -147,15 +152,17 @@ async fn with_client(common: &Common, client: &Client, command: Command) -> Resu
 }
 
 /// A definition from a file, or from standard input (`-`).
+fn text(path: &Path) -> Result<String, Failure> {
+    if path == Path::new("-") {
+        return Ok(std::io::read_to_string(std::io::stdin())?);
+    }
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(format!("{} cannot be read: {error}", path.display()), "give the path of a file, or -")
+    })
+}
+
 fn read(path: &Path) -> Result<Value, Failure> {
-    let text = if path == Path::new("-") {
-        std::io::read_to_string(std::io::stdin())?
-    } else {
-        std::fs::read_to_string(path).map_err(|error| {
-            Failure::new(format!("{} cannot be read: {error}", path.display()), "give the path of a JSON file, or -")
-        })?
-    };
-    serde_json::from_str(&text)
+    serde_json::from_str(&text(path)?)
         .map_err(|error| Failure::new(format!("{} is no JSON: {error}", path.display()), "correct it at that place"))
 }
 

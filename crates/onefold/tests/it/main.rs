@@ -11,6 +11,7 @@ mod faults;
 mod licences;
 mod link;
 mod linkage;
+mod people;
 mod preferences;
 mod privacy;
 mod sdk;

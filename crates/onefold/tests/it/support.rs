@@ -95,7 +95,8 @@ impl Folder {
 
     fn serve_by(&self, mut command: Command) -> Server {
         let _ = std::fs::remove_file(self.path().join("server.json"));
-        let child = command.stderr(Stdio::null()).spawn().unwrap();
+        let said = std::fs::File::create(self.folder.path().join("said")).unwrap();
+        let child = command.stderr(said).spawn().unwrap();
         let mut server = Server { child, url: String::new() };
         for _ in 0..3000 {
             if let Ok(text) = std::fs::read(self.path().join("server.json"))
@@ -108,6 +109,11 @@ impl Folder {
             pause();
         }
         panic!("the server does not answer");
+    }
+
+    /// What the server that was started last has said.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("said")).unwrap()
     }
 
     /// The operator's token.

@@ -21,7 +21,7 @@ use onefold_state::Reader;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::segments::{bad_segment, parsed};
+use super::segments::{bad_segment, check_sight, parsed};
 use crate::{ApiError, App, caller::Caller};
 
 /// Consents of one request at most.
@@ -273,6 +273,7 @@ pub async fn reach(
     Json(ReachQuestion { text, purpose, channel }): Json<ReachQuestion>,
 ) -> Result<Json<Reach>, ApiError> {
     let condition = parsed(&text)?;
+    check_sight(&access, &condition)?;
     app.read(move |app, reader| {
         let definitions = app.definitions(reader, access.workspace)?;
         let all = |asked: Asked<'_>| {
@@ -345,6 +346,19 @@ pub struct UseTried {
 
 /// Profiles named of those who would be lost.
 const EXAMPLES: usize = 10;
+
+/// Set the policy: what data are used for, on which ground, and the law of where people live. What it changes has happened when
+/// this answers.
+#[utoipa::path(put, path = "/api/v1/consents/policy", request_body = Object, responses((status = 200, body = super::Done), (status = 400, body = ApiError)))]
+pub async fn set_policy(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Json(policy): Json<consent::Policy>,
+) -> Result<Json<super::Done>, ApiError> {
+    check(&policy)?;
+    app.command(&access, Command::ConsentPolicy(policy), true).await?;
+    Ok(super::done())
+}
 
 /// What another policy would decide about everybody, beside the one in force; changes nothing.
 #[utoipa::path(post, path = "/api/v1/consents/policy/try", request_body = Try, responses((status = 200, body = Tried)))]

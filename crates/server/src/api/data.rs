@@ -86,7 +86,7 @@ pub async fn alarms(
                 at: Timestamp(row[4].as_int()?).to_string(),
                 offset: row[1].as_int()?,
                 detail: RawValue::from_string(row[5].as_text()?.to_owned())
-                    .unwrap_or_else(|_| RawValue::NULL.to_owned()),
+                    .map_or_else(|_| RawValue::NULL.to_owned(), |detail| access.sight.fields(&detail)),
             })
         };
         reader.scan(&newest)?.into_iter().map(view).collect::<Result<Vec<_>, ApiError>>().map(Json)

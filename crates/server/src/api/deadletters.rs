@@ -41,16 +41,25 @@ pub struct LetterView {
     pub event: Option<String>,
 }
 
-fn view(row: &Row, whole: bool) -> Result<LetterView, ApiError> {
+fn view(access: &Access, row: &Row, whole: bool) -> Result<LetterView, ApiError> {
     Ok(LetterView {
         id: row[1].as_text()?.to_owned(),
         code: row[3].as_text()?.to_owned(),
-        reason: row[4].as_text()?.to_owned(),
+        // A reason may say the value that was wrong.
+        reason: if access.sight.is_clear() { row[4].as_text()?.to_owned() } else { String::new() },
         at: Timestamp(row[5].as_int()?).to_string(),
         line: row[6].some().map(Value::as_int).transpose()?,
         state: row[7].as_text()?.to_owned(),
-        event: if whole { Some(body(row)?.event) } else { None },
+        event: if whole { Some(seen(access, body(row)?.event)) } else { None },
     })
+}
+
+/// What is seen of what came. What is no JSON may be anything.
+fn seen(access: &Access, event: String) -> String {
+    if access.sight.is_clear() {
+        return event;
+    }
+    RawValue::from_string(event).map_or_else(|_| String::new(), |event| access.sight.event(&event).get().to_owned())
 }
 
 /// What came. The pipeline's own letters are the event alone.
@@ -74,7 +83,7 @@ pub async fn list(
         let own = vec![Value::Int(access.workspace.0.into())];
         let newest =
             Scan { index: Some("recent"), reverse: true, ..Scan::prefix(&schema::DEAD_LETTER, own, page.limit()) };
-        reader.scan(&newest)?.iter().map(|row| view(row, false)).collect::<Result<Vec<_>, _>>().map(Json)
+        reader.scan(&newest)?.iter().map(|row| view(&access, row, false)).collect::<Result<Vec<_>, _>>().map(Json)
     })
     .await
 }
@@ -94,7 +103,7 @@ pub async fn show(
         let row = reader.get(&schema::DEAD_LETTER, &[key(&access, &id)])?.pop().flatten();
         let row =
             row.ok_or_else(|| ApiError::not_found("dead letter", &id, "list them with `onefold deadletter list`"))?;
-        view(&row, true).map(Json)
+        view(&access, &row, true).map(Json)
     })
     .await
 }

@@ -11,7 +11,8 @@ use axum::{
 };
 use futures_util::stream::{self, Stream, StreamExt};
 use onefold_log::Kind;
-use onefold_model::event::EventRecord;
+use onefold_model::{access::Access, event::EventRecord};
+use serde_json::value::RawValue;
 
 use crate::{ApiError, App, caller::Caller};
 
@@ -27,12 +28,12 @@ pub async fn stream(
     let partition = access.workspace.partition(app.log.partitions());
     let watch = app.log.watch(partition);
     let start = app.log.end(partition)?;
-    let looks = stream::unfold((app, watch, start), move |(app, mut watch, next)| async move {
+    let looks = stream::unfold((app, watch, start, access), move |(app, mut watch, next, access)| async move {
         loop {
             let end = *watch.borrow_and_update();
             if end > next {
-                let events = look(&app, partition, access.workspace, next, end).await;
-                return Some((events, (app, watch, end)));
+                let events = look(&app, partition, &access, next, end).await;
+                return Some((events, (app, watch, end, access)));
             }
             watch.changed().await.ok()?;
         }
@@ -41,8 +42,8 @@ pub async fn stream(
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
-async fn look(app: &Arc<App>, partition: u32, workspace: onefold_model::WorkspaceId, from: u64, to: u64) -> Vec<Event> {
-    let app = app.clone();
+async fn look(app: &Arc<App>, partition: u32, access: &Access, from: u64, to: u64) -> Vec<Event> {
+    let (app, workspace, sight) = (app.clone(), access.workspace, access.sight.clone());
     let read = tokio::task::spawn_blocking(move || {
         let first = from.max(to.saturating_sub(SHOWN_AT_ONCE as u64));
         let mut events = vec![];
@@ -61,7 +62,8 @@ async fn look(app: &Arc<App>, partition: u32, workspace: onefold_model::Workspac
                 && event.workspace == workspace
             {
                 let event = definitions.preparations.render(record.offset, event);
-                events.push(Event::default().event("accepted").id(record.offset.to_string()).data(event));
+                let event = RawValue::from_string(event).map(|event| sight.event(&event)).unwrap_or_default();
+                events.push(Event::default().event("accepted").id(record.offset.to_string()).data(event.get()));
             }
         }
         events

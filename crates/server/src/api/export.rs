@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array as _, ArrayRef, RecordBatch, cast::AsArray as _, types::Int64Type};
+use arrow_array::{Array as _, ArrayRef, RecordBatch, StringArray, cast::AsArray as _, types::Int64Type};
 use arrow_cast::cast;
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{DataType, Field, Schema};
 use axum::{
     Json,
     body::Bytes,
@@ -18,12 +18,15 @@ use onefold_lake::{
     Answer,
     segments::{self, NoSql, quoted},
 };
-use onefold_model::{access::Access, segment::Condition};
+use onefold_model::{
+    access::{Access, Sight},
+    segment::Condition,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    segments::{bad_segment, known, parsed},
+    segments::{among, bad_segment, known, parsed},
     sql::{csv, or_if_none, streamed, unprintable},
 };
 use crate::{ApiError, App, caller::Caller};
@@ -63,6 +66,8 @@ pub async fn export(
         true => Condition::Segment(segment),
         false => parsed(&segment)?,
     };
+    let condition = among(&access, condition)?;
+    let (access, sight) = (access.unmasked(), access.sight);
     write(&app, &access).await?;
     let at = app.tables.lake.published(workspace).map_or(access.at, |published| published.at);
     let members = segments::members(&condition, &*definitions, &definitions.policy, at).map_err(no_sql)?;
@@ -84,11 +89,12 @@ pub async fn export(
     if is_csv {
         let empty = csv(&renamed(RecordBatch::new_empty(schema), &names)?, true)?;
         let mut header = Some(());
-        let lines = rows.map(move |batch| csv(&renamed(batch?, &names)?, header.take().is_some()));
+        let lines =
+            rows.map(move |batch| csv(&seen(renamed(batch?, &names)?, &sight, false)?, header.take().is_some()));
         return Ok(streamed("text/csv; charset=utf-8", or_if_none(lines.boxed(), empty).await?));
     }
-    let names: Vec<String> = names.into_iter().map(|name| serde_json::Value::from(name).to_string()).collect();
-    let lines = rows.map(move |batch| objects(&batch?, &names));
+    let quoted: Vec<String> = names.iter().map(|name| serde_json::Value::from(name.as_str()).to_string()).collect();
+    let lines = rows.map(move |batch| objects(&seen(renamed(batch?, &names)?, &sight, true)?, &quoted));
     Ok(streamed("application/x-ndjson", or_if_none(lines.boxed(), Bytes::new()).await?))
 }
 
@@ -116,6 +122,33 @@ fn renamed(batch: RecordBatch, names: &[String]) -> Result<RecordBatch, ApiError
     let fields = schema.fields().iter().zip(names).map(|(field, name)| field.as_ref().clone().with_name(name));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     RecordBatch::try_new(schema, batch.columns().to_vec()).map_err(unprintable)
+}
+
+/// The same with each value as it is seen; the first column is the id. `json`: values are JSON, else text.
+fn seen(batch: RecordBatch, sight: &Sight, json: bool) -> Result<RecordBatch, ApiError> {
+    if sight.is_clear() {
+        return Ok(batch);
+    }
+    let mut columns = vec![batch.column(0).clone()];
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()).skip(1) {
+        let texts = cast(column, &DataType::Utf8).map_err(unprintable)?;
+        let left = texts.as_string::<i32>().iter().map(|text| {
+            let text = text?;
+            match json {
+                true => Some(sight.json(field.name(), serde_json::from_str(text).ok()?)?.get().to_owned()),
+                false => sight.text(field.name(), text).map(std::borrow::Cow::into_owned),
+            }
+        });
+        columns.push(Arc::new(left.collect::<StringArray>()));
+    }
+    let fields = batch
+        .schema()
+        .fields()
+        .iter()
+        .zip(&columns)
+        .map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true))
+        .collect::<Vec<_>>();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(unprintable)
 }
 
 /// An id as text and values as JSON, as an object a line, whose members have these names, written as JSON.

@@ -7,7 +7,10 @@ use axum::{
     extract::{Path, Query, State},
 };
 use onefold_model::{ProfileId, Value, command::Command};
-use onefold_pipeline::golden::{self, Conflicts};
+use onefold_pipeline::{
+    golden::{self, Conflicts},
+    seen::Seen as _,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -97,7 +100,8 @@ pub async fn conflicts(
         let definitions = app.definitions(reader, access.workspace)?;
         let after = query.after.as_deref().and_then(|after| after.parse().ok());
         let limit = query.limit.unwrap_or(100).clamp(1, 10_000);
-        Ok(Json(golden::conflicts(reader, &access, &definitions, query.of.as_deref(), after, limit)?))
+        let conflicts = golden::conflicts(reader, &access, &definitions, query.of.as_deref(), after, limit)?;
+        Ok(Json(conflicts.seen(&access.sight)))
     })
     .await
 }

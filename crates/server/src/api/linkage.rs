@@ -7,9 +7,15 @@ use axum::{
     extract::{Path, Query, State},
 };
 use onefold_link::{Model, Waterfall};
-use onefold_model::{NodeId, access::Access, command::Command, identity::Decision};
+use onefold_model::{
+    NodeId,
+    access::{Access, Sight},
+    command::Command,
+    identity::Decision,
+};
 use onefold_pipeline::{
     links::{self, Finding, Link},
+    seen,
     views::{self, Named},
 };
 use onefold_resolve::{
@@ -206,7 +212,8 @@ fn bits(millibits: i64) -> f64 {
 fn view(reader: &mut dyn Reader, access: &Access, link: Link) -> Result<Option<LinkView>, ApiError> {
     let mut named = views::named(reader, access, &[link.a, link.b])?.into_iter().flatten();
     let (Some(a), Some(b)) = (named.next(), named.next()) else { return Ok(None) };
-    let side = |named: Named| Side { identifier: named.identifier, profile: named.profile.to_string() };
+    let seen = |named: &Named| seen::identifier(&access.sight, &named.identifier);
+    let side = |named: Named| Side { identifier: seen(&named), profile: named.profile.to_string() };
     let (a, b) = (side(a), side(b));
     Ok(Some(LinkView {
         one_profile: a.profile == b.profile,
@@ -306,12 +313,13 @@ pub struct Explained {
     pub rules: Vec<String>,
 }
 
-impl From<Waterfall> for Explained {
-    fn from(why: Waterfall) -> Explained {
+impl Explained {
+    fn of(why: Waterfall, sight: &Sight) -> Explained {
         let probability = why.probability();
         let part = |step: onefold_link::WaterfallStep| {
             let onefold_link::WaterfallStep { label, values, level, bits } = step;
-            Part { name: label, values, level, bits }
+            let seen = |value: String| sight.text(&label, &value).as_deref().unwrap_or_default().to_owned();
+            Part { values: values.map(seen), name: label, level, bits }
         };
         Explained { bits: why.score, probability, parts: why.steps.into_iter().map(part).collect(), rules: why.rules }
     }
@@ -332,7 +340,7 @@ pub async fn explain(
             let cause = "there is no active model, or one of the two has no trait that it compares";
             ApiError::bad_request("no_record", cause, "make a model active with `onefold linkage activate`")
         })?;
-        Ok(Json(why.into()))
+        Ok(Json(Explained::of(why, &access.sight)))
     })
     .await
 }
@@ -438,7 +446,7 @@ pub async fn suspects(
             if let Some(view) = view(reader, &access, link)? {
                 let (a, b) = (view.a.identifier, view.b.identifier);
                 let (profile, doubt) = (suspect.profile.to_string(), suspect.doubt);
-                shown.push(SuspectView { profile, a, b, doubt, why: suspect.why.into() });
+                shown.push(SuspectView { profile, a, b, doubt, why: Explained::of(suspect.why, &access.sight) });
             }
         }
         Ok(Json(shown))

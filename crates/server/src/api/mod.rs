@@ -10,16 +10,19 @@ pub mod destinations;
 pub mod docs;
 pub mod events;
 pub mod export;
+pub mod fields;
 pub mod golden;
 pub mod import;
 pub mod linkage;
 pub mod log;
 pub mod objects;
+pub mod people;
 pub mod prepare;
 pub mod preview;
 pub mod privacy;
 pub mod profiles;
 pub mod segments;
+pub mod session;
 pub mod settings;
 pub mod sources;
 pub mod sql;
@@ -110,6 +113,7 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(objects::show))
         .routes(routes!(settings::show, settings::set))
         .routes(routes!(consents::enter))
+        .routes(routes!(consents::set_policy))
         .routes(routes!(consents::decide))
         .routes(routes!(consents::reach))
         .routes(routes!(consents::try_policy))
@@ -136,6 +140,20 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(privacy::lift))
         .routes(routes!(data::properties))
         .routes(routes!(data::alarms))
+        .routes(routes!(people::list, people::add))
+        .routes(routes!(people::link))
+        .routes(routes!(people::change))
+        .routes(routes!(people::grants, people::give, people::take))
+        .routes(routes!(people::join, people::part))
+        .routes(routes!(people::keys, people::add_key))
+        .routes(routes!(people::revoke_key))
+        .routes(routes!(people::policies, people::set_policies))
+        .routes(routes!(people::try_policies))
+        .routes(routes!(fields::list))
+        .routes(routes!(fields::set))
+        .routes(routes!(session::show, session::sign_out))
+        .routes(routes!(session::change_password))
+        .routes(routes!(session::offer_factor, session::take_factor, session::drop_factor))
         .routes(routes!(events::stream))
         .routes(routes!(sql::ask))
         .routes(routes!(log::records))
@@ -144,6 +162,12 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .with_state(app)
         .split_for_parts();
     (router.layer(DefaultBodyLimit::max(import::BODY_BYTES_MAX)), api)
+}
+
+/// What needs no session: signing in. With its description.
+pub fn public(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
+    let router = OpenApiRouter::new().routes(routes!(session::sign_in)).routes(routes!(session::welcome));
+    router.with_state(app).split_for_parts()
 }
 
 /// A page of a list.

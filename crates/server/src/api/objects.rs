@@ -9,6 +9,7 @@ use axum::{
 use onefold_model::{command::Command, object::ObjectType};
 use onefold_pipeline::{
     groups::{self, GroupMember},
+    seen::Seen as _,
     views,
 };
 use serde::Serialize;
@@ -63,7 +64,8 @@ pub async fn list(
         let definitions = app.definitions(reader, access.workspace)?;
         let objects = views::objects(reader, &access, &definitions, &name, page.after.as_deref(), page.limit())?;
         let cure = "list them with `onefold object list`";
-        objects.map(Json).ok_or_else(|| ApiError::not_found("object type", &name, cure))
+        let objects = objects.map(|objects| Json(objects.seen(&access.sight)));
+        objects.ok_or_else(|| ApiError::not_found("object type", &name, cure))
     })
     .await
 }
@@ -95,7 +97,7 @@ pub async fn show(
         let cure = format!("list them with `onefold object list {kind}`");
         let object = object.ok_or_else(|| ApiError::not_found(&kind, &id, &cure))?;
         let members = groups::members(reader, &access, &kind, &id, None, MEMBERS_SHOWN)?;
-        Ok(Json(Shown { object, members }))
+        Ok(Json(Shown { object: object.seen(&access.sight), members: members.seen(&access.sight) }))
     })
     .await
 }

@@ -13,12 +13,16 @@ use onefold_lake::{
     QueryError,
     segments::{self, NoSql},
 };
-use onefold_model::{Value, access::Access, segment::Condition};
+use onefold_model::{
+    Value,
+    access::{Access, Mask},
+    segment::Condition,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::segments::{bad_segment, parsed};
+use super::segments::{among, bad_segment, parsed};
 use crate::{ApiError, App, caller::Caller};
 
 /// A definition to try.
@@ -77,7 +81,12 @@ pub async fn preview(
     Caller(access): Caller,
     Json(Preview { text, by }): Json<Preview>,
 ) -> Result<Json<Previewed>, ApiError> {
-    let asked = Arc::new((parsed(&text)?, by));
+    if let Some(name) = by.iter().find(|name| access.sight.mask_of_field(name) != Mask::Clear) {
+        let cure = "leave it out, or ask by another trait";
+        return Err(ApiError::forbidden(format!("your role does not see {name:?} as it is"), cure));
+    }
+    let asked = Arc::new((among(&access, parsed(&text)?)?, by));
+    let access = access.unmasked();
     if let Some(found) = by_index(&app, &access, asked.clone()).await? {
         return Ok(Json(found));
     }

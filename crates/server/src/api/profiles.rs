@@ -14,6 +14,7 @@ use onefold_model::{
 };
 use onefold_pipeline::{
     evidence::{self, Evidence, ThenView},
+    seen::Seen as _,
     views::{self, IdentifierView, Member, ProfileView, TimelineEvent},
 };
 use onefold_state::Reader;
@@ -25,7 +26,10 @@ use crate::{ApiError, App, caller::Caller};
 
 /// Finds a profile or says how one is found.
 pub(crate) fn find(reader: &mut dyn Reader, access: &Access, identifier: &str) -> Result<ProfileId, ApiError> {
-    views::find(reader, access, identifier)?.ok_or_else(|| {
+    let found = views::find(reader, access, identifier)?;
+    // Whoever is not seen is not there.
+    let seen = found.map(|id| views::is_seen(reader, access, id)).transpose()? == Some(true);
+    found.filter(|_| seen).ok_or_else(|| {
         let cure = "give an e-mail address, a phone number with +, a user id, `kind:value`, or a profile id";
         ApiError::not_found("profile with the identifier", identifier, cure)
     })
@@ -40,7 +44,7 @@ pub async fn list(
 ) -> Result<Json<Vec<Member>>, ApiError> {
     app.read(move |_, reader| {
         let after = page.after.as_deref().and_then(|after| after.parse().ok());
-        Ok(Json(views::profiles(reader, &access, after, page.limit())?))
+        Ok(Json(views::profiles(reader, &access, after, page.limit())?.seen(&access.sight)))
     })
     .await
 }
@@ -57,7 +61,7 @@ pub async fn show(
         let definitions = app.definitions(reader, access.workspace)?;
         let partition = access.workspace.partition(app.log.partitions());
         let view = views::profile(reader, &access, &definitions, partition, id)?;
-        view.map(Json)
+        view.map(|view| Json(view.seen(&access.sight)))
             .ok_or_else(|| ApiError::not_found("profile", &id.to_string(), "it may have been merged; ask again"))
     })
     .await
@@ -86,7 +90,8 @@ pub async fn timeline(
         let limit = query.limit.unwrap_or(50).clamp(1, 1000);
         let before = query.before.unwrap_or(i64::MAX as u64);
         let definitions = app.definitions(reader, access.workspace)?;
-        Ok(Json(views::timeline(reader, &*app.log, &access, &definitions, id, before, limit)?))
+        let events = views::timeline(reader, &*app.log, &access, &definitions, id, before, limit)?;
+        Ok(Json(events.seen(&access.sight)))
     })
     .await
 }
@@ -122,7 +127,9 @@ pub(crate) fn identifier(reader: &mut dyn Reader, access: &Access, text: &str) -
     }
     for (kind, value) in tried {
         let Some(value) = normalise(&kind, &value).map(|value| value.into_owned()) else { continue };
-        if views::find(reader, access, &format!("{kind}:{value}"))?.is_some() {
+        if let Some(id) = views::find(reader, access, &format!("{kind}:{value}"))?
+            && views::is_seen(reader, access, id)?
+        {
             return Ok(IdentifierRef { kind, value });
         }
     }
@@ -182,7 +189,7 @@ pub async fn evidence(
 ) -> Result<Json<Vec<Evidence>>, ApiError> {
     app.read(move |_, reader| {
         let id = find(reader, &access, &identifier)?;
-        Ok(Json(evidence::of_profile(reader, &access, id)?))
+        Ok(Json(evidence::of_profile(reader, &access, id)?.seen(&access.sight)))
     })
     .await
 }
@@ -209,7 +216,8 @@ pub async fn then(
             Ok(id) => id.0,
             Err(_) => node(reader, &access, &text)?.1,
         };
-        evidence::then(reader, &*app.log, &access, node, at)?.map(Json).ok_or_else(|| {
+        let then = evidence::then(reader, &*app.log, &access, node, at)?;
+        then.map(|then| Json(then.seen(&access.sight))).ok_or_else(|| {
             let cure = "ask for a later time; `onefold profile show` says when each identifier was first seen";
             ApiError::not_found("profile, at that time, with the identifier", &text, cure)
         })
@@ -288,7 +296,8 @@ pub async fn withdraw(
     if !asked.dry_run {
         app.command(&access, Command::Withdraw(wanted.iter().copied().collect()), false).await?;
     }
-    Ok(Json(Withdrawn { evidence: wanted.iter().map(StatementRef::to_string).collect(), profiles: groups }))
+    let profiles = groups.seen(&access.sight);
+    Ok(Json(Withdrawn { evidence: wanted.iter().map(StatementRef::to_string).collect(), profiles }))
 }
 
 async fn resolve(

@@ -16,6 +16,7 @@ use onefold_model::{
 };
 use onefold_pipeline::{
     definitions::Workspace,
+    seen::Seen as _,
     views::{self, SegmentView},
 };
 use onefold_state::Reader;
@@ -48,7 +49,7 @@ pub(super) fn known(definitions: &Workspace, name: &str) -> Result<(), ApiError>
 pub async fn list(State(app): State<Arc<App>>, Caller(access): Caller) -> Result<Json<Vec<SegmentView>>, ApiError> {
     app.read(move |app, reader| {
         let definitions = app.definitions(reader, access.workspace)?;
-        Ok(Json(views::segments(reader, &access, &definitions)?))
+        app.segments(reader, &access, &definitions).map(Json)
     })
     .await
 }
@@ -67,6 +68,7 @@ pub async fn set(
     let (theirs, wanted) = (access.clone(), definition.clone());
     app.read(move |app, reader| {
         let definitions = app.definitions(reader, theirs.workspace)?;
+        check_sight(&theirs, &wanted.condition)?;
         validate(&definitions, &wanted)
     })
     .await?;
@@ -91,7 +93,7 @@ async fn one(app: &Arc<App>, access: Access, name: String) -> Result<Json<Segmen
     app.read(move |app, reader| {
         let definitions = app.definitions(reader, access.workspace)?;
         known(&definitions, &name)?;
-        let all = views::segments(reader, &access, &definitions)?;
+        let all = app.segments(reader, &access, &definitions)?;
         let cure = "it was removed just now; define it anew";
         all.into_iter()
             .find(|view| view.name == name)
@@ -135,7 +137,13 @@ pub async fn count(
         if views::segment_number(reader, &access, &name)?.is_none() {
             return Err(ApiError::not_found("segment", &name, "list them with `onefold segment list`"));
         }
-        let count = views::tally(reader, &access, &format!("segment.{name}"))?;
+        let count = match access.sees_everybody() {
+            true => views::tally(reader, &access, &format!("segment.{name}"))?,
+            false => {
+                let definitions = app.definitions(reader, access.workspace)?;
+                app.counts(&access, &definitions, vec![Condition::Segment(name.clone())])?[0]
+            }
+        };
         Ok(Json(Count { segment: name, count, as_of: at.to_string() }))
     })
     .await
@@ -158,7 +166,7 @@ pub async fn members(
         let members = views::members(reader, &access, &name, after, page.limit())?;
         let members =
             members.ok_or_else(|| ApiError::not_found("segment", &name, "list them with `onefold segment list`"))?;
-        Ok(ndjson(lines(&members)))
+        Ok(ndjson(lines(&members.seen(&access.sight))))
     })
     .await
 }
@@ -182,6 +190,10 @@ pub async fn explain(
     app.read(move |app, reader| {
         let definitions = app.definitions(reader, access.workspace)?;
         known(&definitions, &name)?;
+        // Why somebody is in says what their values are.
+        if let Some(condition) = definitions.segments.get(&name).map(|segment| &segment.newest.condition) {
+            check_sight(&access, condition)?;
+        }
         let id = find(reader, &access, &query.identifier)?;
         let partition = access.workspace.partition(app.log.partitions());
         views::explain(reader, &access, &definitions, partition, &name, id)?
@@ -189,6 +201,60 @@ pub async fn explain(
             .ok_or_else(|| ApiError::unavailable(format!("the segment {name:?} is still being built")))
     })
     .await
+}
+
+/// Refuses a condition about a field that the caller does not see: by asking often enough, one would read it.
+pub(super) fn check_sight(access: &Access, condition: &Condition) -> Result<(), ApiError> {
+    match access.sight.hidden_in(condition) {
+        None => Ok(()),
+        Some(field) => {
+            let cure = "ask about other fields, or ask a steward what it holds (`onefold field list`)";
+            Err(ApiError::forbidden(
+                format!("your role does not see {field:?} as it is, so it cannot ask about it"),
+                cure,
+            ))
+        }
+    }
+}
+
+/// The condition, of those whom the caller sees.
+pub(super) fn among(access: &Access, condition: Condition) -> Result<Condition, ApiError> {
+    check_sight(access, &condition)?;
+    Ok(access.among(condition))
+}
+
+impl App {
+    /// The segments, with how many of those whom the caller sees are in.
+    fn segments(
+        &self,
+        reader: &mut dyn Reader,
+        access: &Access,
+        definitions: &Workspace,
+    ) -> Result<Vec<SegmentView>, ApiError> {
+        let mut views = views::segments(reader, access, definitions)?;
+        if !access.sees_everybody() {
+            let conditions = views.iter().map(|view| Condition::Segment(view.name.clone())).collect();
+            let counts = self.counts(access, definitions, conditions)?;
+            views.iter_mut().zip(counts).for_each(|(view, count)| view.count = count);
+        }
+        Ok(views)
+    }
+
+    /// How many of those whom the caller sees each condition holds for.
+    fn counts(
+        &self,
+        access: &Access,
+        definitions: &Workspace,
+        conditions: Vec<Condition>,
+    ) -> Result<Vec<i64>, ApiError> {
+        let conditions: Vec<Condition> = conditions.into_iter().map(|condition| access.among(condition)).collect();
+        let counted = |asked: Asked<'_>| asked.sets.iter().map(|set| set.len() as i64).collect();
+        self.audiences.ask(access, definitions, &conditions, &[], counted).map_err(|error| match error {
+            AskError::Compile(error) => bad_segment(error),
+            AskError::Failed(error) => error.into(),
+            full @ AskError::Full { .. } => ApiError::unavailable(full.to_string()),
+        })
+    }
 }
 
 pub(super) fn parsed(text: &str) -> Result<Condition, ApiError> {
@@ -246,6 +312,7 @@ pub async fn overlap(
             true => Ok(Condition::Segment(text.clone())),
             false => parsed(text),
         };
+        let condition = |text: &String| among(&access, condition(text)?);
         let conditions: Vec<Condition> = segments.iter().map(condition).collect::<Result<_, _>>()?;
         let shown = |asked: Asked<'_>| {
             let places = |bits: u64| (0..segments.len()).filter(|place| bits >> place & 1 == 1).collect();

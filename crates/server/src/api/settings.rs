@@ -15,11 +15,16 @@ use onefold_pipeline::{
     evidence::{self, RulesTried},
     views,
 };
+use onefold_role::Action;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::consents;
-use crate::{ApiError, App, caller::Caller};
+use crate::{
+    ApiError, App,
+    caller::{Caller, Wanted, Whoever},
+    people::endpoint::Shows,
+};
 
 /// The settings. In a change, what is left out stays as it is.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -69,8 +74,15 @@ pub async fn show(State(app): State<Arc<App>>, Caller(access): Caller) -> Result
 pub async fn set(
     State(app): State<Arc<App>>,
     Caller(access): Caller,
+    Whoever(identity): Whoever,
     Json(settings): Json<Settings>,
 ) -> Result<Json<super::Done>, ApiError> {
+    if settings.consent_policy.is_some() || settings.consent_default.is_some() {
+        // What people are asked for is not for whoever may set the time zone.
+        let wanted = Wanted { action: Action::ConsentsEdit, shows: Shows::Nobody, purpose: None, role: None };
+        let workspace = access.workspace;
+        app.read(move |app, reader| app.permitted(reader, &identity, workspace, &wanted)).await?;
+    }
     if let Some(name) = &settings.time_zone {
         onefold_pipeline::definitions::time_zone(name).map_err(|_| {
             ApiError::bad_request(

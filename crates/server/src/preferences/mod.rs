@@ -22,7 +22,7 @@ use axum::{
 };
 use onefold_model::{
     Timestamp,
-    access::{Access, Caller, Purpose as AccessPurpose},
+    access::{Access, Caller, Purpose as AccessPurpose, Sight},
     clock::DAY_MS,
     command::{Command, IdentifierRef},
     consent::{Basis, EVERYTHING, Particulars, Policy, State as ConsentState, Strength, policy::Purpose},
@@ -104,7 +104,7 @@ fn find(app: &App, reader: &mut dyn Reader, token: &str) -> Result<Option<Person
     let found = Link::read(token, now, &mut |workspace| link::secret(reader, workspace))?;
     let Some(link) = found else { return Ok(None) };
     let purpose = AccessPurpose::administration();
-    let access = Access { caller: Caller::Subject, workspace: link.workspace, purpose, at: now };
+    let access = Access { caller: Caller::Subject, workspace: link.workspace, purpose, at: now, sight: Sight::all() };
     let Some(named) = views::named(reader, &access, &[link.node])?.pop().flatten() else { return Ok(None) };
     let Some((kind, value)) = named.identifier.split_once(':') else { return Ok(None) };
     let subject = IdentifierRef { kind: kind.to_owned(), value: value.to_owned() };
