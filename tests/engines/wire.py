@@ -40,8 +40,13 @@ with connect() as connection:
     found["typed"] = [name, count, str(total.normalize()), first.tzinfo is not None, is_track]
     # In PostgreSQL's binary form, as many drivers ask.
     found["binary"] = connection.execute("SELECT count(*), max(day) > '2020-01-01' FROM events", binary=True).fetchone()
-    connection.execute("SET onefold.purpose = 'marketing'")
-    found["transaction"] = []
+    # For a purpose that nobody has allowed nobody is read, and a statement that was prepared before is not gone on with.
+    with connect() as other:
+        ask = "SELECT count(*) FROM identifiers"
+        found["before"] = other.execute(ask, prepare=True).fetchone()
+        other.execute("SET onefold.purpose = 'marketing'")
+        found["for_marketing"] = other.execute("SELECT count(*) FROM identifiers i").fetchone()
+        found["outdated"] = refused(lambda: other.execute(ask, prepare=True))
     with connection.transaction():
         found["transaction"] = connection.execute("SELECT value FROM identifiers ORDER BY 1").fetchall()
     found["refused"] = {

@@ -11,7 +11,7 @@ use arrow_schema::{DataType, SchemaRef};
 use datafusion::{
     catalog::{MemorySchemaProvider, SchemaProvider as _, Session, TableProvider},
     common::tree_node::TreeNodeRecursion,
-    datasource::TableType,
+    datasource::{TableType, source_as_provider},
     error::Result,
     execution::{SendableRecordBatchStream, TaskContext},
     logical_expr::{ColumnarValue, Expr, LogicalPlan, ScalarUDF, Volatility, create_udf},
@@ -20,8 +20,49 @@ use datafusion::{
     prelude::SessionContext,
 };
 use onefold_lake::{Table, segments::quoted};
-use onefold_model::access::{Access, Sight};
+use onefold_model::access::{Access, Purpose, Sight};
 use serde_json::value::RawValue;
+
+/// Whom a caller sees, how much of them, and for which purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    sight: Arc<Sight>,
+    purpose: Purpose,
+}
+
+impl Seen {
+    /// What this access says.
+    pub fn of(access: &Access) -> Seen {
+        Seen { sight: access.sight.clone(), purpose: access.purpose.clone() }
+    }
+
+    fn is_everything(&self) -> bool {
+        self.sight.is_clear() && self.sight.only().is_none() && self.purpose.is_administration()
+    }
+}
+
+/// Whether a plan that was made before reads no more than is seen now.
+pub fn fits(plan: &LogicalPlan, now: &Seen) -> Result<bool> {
+    let mut fits = true;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && is_ours(scan.table_name.table())
+        {
+            let source = source_as_provider(&scan.source)?;
+            fits &= match source.downcast_ref::<Restricted>() {
+                Some(restricted) => restricted.seen == *now,
+                None => now.is_everything(),
+            };
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(fits)
+}
+
+fn is_ours(name: &str) -> bool {
+    let name = name.strip_suffix("_history").unwrap_or(name);
+    Table::ALL.iter().any(|table| table.name() == name)
+}
 
 /// The schema that the caller sees, made of the one that `whole` has.
 pub async fn schema(whole: &SessionContext, access: &Access) -> Result<Arc<MemorySchemaProvider>> {
@@ -29,7 +70,7 @@ pub async fn schema(whole: &SessionContext, access: &Access) -> Result<Arc<Memor
     mask_functions(&access.sight).into_iter().for_each(|function| whole.register_udf(function));
     for table in Table::ALL {
         let plan = whole.sql(&query(table, access)).await?.into_unoptimized_plan();
-        own.register_table(table.name().to_owned(), Arc::new(Restricted { table, plan }))?;
+        own.register_table(table.name().to_owned(), Arc::new(Restricted { table, plan, seen: Seen::of(access) }))?;
     }
     Ok(own)
 }
@@ -138,6 +179,7 @@ fn mask_functions(sight: &Arc<Sight>) -> [ScalarUDF; 2] {
 struct Restricted {
     table: Table,
     plan: LogicalPlan,
+    seen: Seen,
 }
 
 impl fmt::Debug for Restricted {
@@ -223,7 +265,7 @@ mod tests {
     use expect_test::expect;
     use onefold_model::{
         Timestamp, WorkspaceId,
-        access::{Caller, Class, Mask, Purpose},
+        access::{Caller, Class, Mask},
         consent::Policy,
     };
 
@@ -243,6 +285,12 @@ mod tests {
             sight: Arc::new(sight),
         };
         let queries: Vec<String> = Table::ALL.iter().map(|table| query(*table, &access)).collect();
-        expect![[r#""#]].assert_eq(&queries.join("\n"));
+        expect![[r#"
+            SELECT "day", "offset", "node", "time", "received", "sent", "source", seen_text('message_id', "message_id") AS "message_id", "type", "event", "name", "channel", seen_text('user_id', "user_id") AS "user_id", seen_text('anonymous_id', "anonymous_id") AS "anonymous_id", seen_text('group_id', "group_id") AS "group_id", seen_fields("context") AS "context", seen_fields("traits") AS "traits", seen_fields("properties") AS "properties" FROM events WHERE node IN (SELECT node FROM identifiers WHERE profile IN (SELECT profile FROM profiles WHERE profile IN (SELECT profile FROM segment_members WHERE segment IN ('it''s')) AND reachable(consents, 'marketing', CAST(NULL AS VARCHAR), '{"unstated":"deny"}', 100)))
+            SELECT "profile", "offset", "time", "id", seen_fields("traits") AS "traits", "consents" FROM profiles WHERE profile IN (SELECT profile FROM profiles WHERE profile IN (SELECT profile FROM segment_members WHERE segment IN ('it''s')) AND reachable(consents, 'marketing', CAST(NULL AS VARCHAR), '{"unstated":"deny"}', 100))
+            SELECT "profile", "offset", "node", "kind", seen_text(kind, "value") AS "value" FROM identifiers WHERE profile IN (SELECT profile FROM profiles WHERE profile IN (SELECT profile FROM segment_members WHERE segment IN ('it''s')) AND reachable(consents, 'marketing', CAST(NULL AS VARCHAR), '{"unstated":"deny"}', 100))
+            SELECT segment, profile, since FROM segment_members WHERE profile IN (SELECT profile FROM profiles WHERE profile IN (SELECT profile FROM segment_members WHERE segment IN ('it''s')) AND reachable(consents, 'marketing', CAST(NULL AS VARCHAR), '{"unstated":"deny"}', 100))
+            SELECT "node", "offset", "purpose", "channel", "state", "strength", "time", "recorded", "source" FROM consents WHERE node IN (SELECT node FROM identifiers WHERE profile IN (SELECT profile FROM profiles WHERE profile IN (SELECT profile FROM segment_members WHERE segment IN ('it''s')) AND reachable(consents, 'marketing', CAST(NULL AS VARCHAR), '{"unstated":"deny"}', 100)))
+            SELECT "offset", "destination", "key", "kind", "segment", "profile", "status", "attempts", "time", '' AS detail FROM deliveries WHERE profile IN (SELECT profile FROM profiles WHERE profile IN (SELECT profile FROM segment_members WHERE segment IN ('it''s')) AND reachable(consents, 'marketing', CAST(NULL AS VARCHAR), '{"unstated":"deny"}', 100))"#]].assert_eq(&queries.join("\n"));
     }
 }

@@ -45,7 +45,7 @@ use datafusion_postgres::{
 };
 use futures_util::{Sink, SinkExt as _, StreamExt as _, stream};
 use onefold_lake::{Budget, Gate, QueryError};
-use onefold_model::access::{Access, Purpose, Sight};
+use onefold_model::access::{Access, Purpose};
 use parking_lot::Mutex;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -56,6 +56,7 @@ use tokio::{
 use crate::{
     Engine, Published,
     engine::{check_size, said},
+    restrict::{self, Seen},
 };
 
 /// Connections at a time.
@@ -104,12 +105,7 @@ impl Engine {
 }
 
 async fn connection(socket: TcpStream, shared: Arc<Shared>, _place: OwnedSemaphorePermit) {
-    let own = Connection(Arc::new(State {
-        shared,
-        access: OnceLock::new(),
-        session: Mutex::default(),
-        prepared: Mutex::default(),
-    }));
+    let own = Connection(Arc::new(State { shared, access: OnceLock::new(), session: Mutex::default() }));
     if let Err(error) = process_socket(socket, None, own).await {
         tracing::debug!(%error, "a connection for SQL ended");
     }
@@ -124,8 +120,6 @@ struct State {
     /// What it may see, once it has said who it is.
     access: OnceLock<Arc<Mutex<Access>>>,
     session: Mutex<Option<(Arc<Published>, Session)>>,
-    /// What was seen when the first statement was prepared: a plan keeps it.
-    prepared: Mutex<Option<Seen>>,
 }
 
 /// What answers statements about what was published at a moment.
@@ -136,10 +130,6 @@ struct Session {
     seen: Seen,
 }
 
-/// What a caller sees, and for which purpose.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen(Arc<Sight>, Purpose);
-
 impl Connection {
     /// The session that the next statement is answered in: of what is published now.
     async fn session(&self) -> PgWireResult<Session> {
@@ -149,7 +139,7 @@ impl Connection {
         let renewed = tokio::task::spawn_blocking(move || gate.renew(&old)).await;
         let renewed = renewed.unwrap_or_else(|error| Err(error.to_string())).map_err(not_let_in)?;
         let known = engine.known(renewed.workspace).await.map_err(|error| told(&error, None))?;
-        let seen = Seen(renewed.sight.clone(), renewed.purpose.clone());
+        let seen = Seen::of(&renewed);
         if let Some((published, session)) = &*self.0.session.lock()
             && Arc::ptr_eq(published, &known.published)
             && session.seen == seen
@@ -173,6 +163,18 @@ impl Connection {
         let session = Session { context, service, seen };
         *self.0.session.lock() = Some((known.published, session.clone()));
         Ok(session)
+    }
+
+    /// Takes note of a question before it is answered. What a tool says of its session is none.
+    async fn note(&self, sql: &str) -> PgWireResult<()> {
+        let first = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+        if !["select", "with", "table", "values", "explain"].contains(&first.to_ascii_lowercase().as_str()) {
+            return Ok(());
+        }
+        let access = self.0.access.get().ok_or(PgWireError::NotReadyForQuery)?.lock().clone();
+        let (gate, sql) = (self.0.shared.gate.clone(), sql.to_owned());
+        let noted = tokio::task::spawn_blocking(move || gate.note(&access, &sql)).await;
+        noted.unwrap_or_else(|error| Err(error.to_string())).map_err(|cause| told(&QueryError::Engine(cause), None))
     }
 
     /// A turn to be answered, and until when it must be.
@@ -310,6 +312,7 @@ impl SimpleQueryHandler for Connection {
         check_size(query).map_err(|error| told(&error, None))?;
         let (turn, until) = self.turn().await?;
         let session = self.session().await?;
+        self.note(query).await?;
         let turn = Arc::new(turn);
         let answered =
             self.within(&session, until, query, SimpleQueryHandler::do_query(&*session.service, client, query)).await?;
@@ -338,7 +341,15 @@ impl ExtendedQueryHandler for Connection {
     {
         let (turn, until) = self.turn().await?;
         let session = self.session().await?;
-        self.as_prepared(&session)?;
+        if let Some((_, plan)) = &portal.statement.statement.1
+            && !restrict::fits(plan, &session.seen).map_err(failed)?
+        {
+            let cause = "what may be seen has changed since this statement was prepared";
+            let mut info = ErrorInfo::new("ERROR".to_owned(), "0A000".to_owned(), cause.to_owned());
+            info.hint = Some("prepare it again".to_owned());
+            return Err(PgWireError::UserError(Box::new(info)));
+        }
+        self.note(&portal.statement.statement.0).await?;
         let answer = ExtendedQueryHandler::do_query(&*session.service, client, portal, rows_max);
         let answered = self.within(&session, until, &portal.statement.statement.0, answer).await?;
         Ok(self.bounded(answered, Arc::new(turn), until))
@@ -355,10 +366,6 @@ impl QueryParser for Connection {
     {
         check_size(sql).map_err(|error| told(&error, None))?;
         let session = self.session().await?;
-        if !sql.trim_start().get(..3).is_some_and(|word| word.eq_ignore_ascii_case("set")) {
-            self.0.prepared.lock().get_or_insert_with(|| session.seen.clone());
-            self.as_prepared(&session)?;
-        }
         let until = Instant::now() + self.0.shared.budget.time;
         self.within(&session, until, sql, session.service.query_parser().parse_sql(client, sql, types)).await
     }
@@ -373,17 +380,6 @@ impl QueryParser for Connection {
 }
 
 impl Connection {
-    /// Refuses to go on with statements that were prepared when something else was seen.
-    fn as_prepared(&self, session: &Session) -> PgWireResult<()> {
-        if self.0.prepared.lock().as_ref().is_none_or(|prepared| *prepared == session.seen) {
-            return Ok(());
-        }
-        let cause = "what this connection may see has changed since its statements were prepared";
-        let mut info = ErrorInfo::new("FATAL".to_owned(), "57P01".to_owned(), cause.to_owned());
-        info.hint = Some("connect again; set onefold.purpose before the first statement is prepared".to_owned());
-        Err(PgWireError::UserError(Box::new(info)))
-    }
-
     /// What has parsed the statements of this connection.
     fn parsed(&self) -> PgWireResult<Arc<<DfSessionService as ExtendedQueryHandler>::QueryParser>> {
         let session = self.0.session.lock().as_ref().map(|(_, session)| session.service.query_parser());

@@ -100,6 +100,9 @@ pub trait Gate: Send + Sync {
     /// What the password opens of the workspace; else why not. May take its time.
     fn open(&self, user: &str, workspace: &str, password: &str) -> Result<Access, String>;
 
+    /// Takes note that this is asked; else why it is not to be answered.
+    fn note(&self, access: &Access, sql: &str) -> Result<(), String>;
+
     /// What whoever was let in may see now, for the purpose that the access names; else why not any more.
     fn renew(&self, access: &Access) -> Result<Access, String>;
 }

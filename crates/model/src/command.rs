@@ -220,6 +220,40 @@ pub enum Command {
 }
 
 impl Command {
+    /// Its name, as it stands in the log.
+    pub fn kind(&self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::Object(named)) => named.keys().next().cloned().unwrap_or_default(),
+            Ok(serde_json::Value::String(name)) => name,
+            _ => String::new(),
+        }
+    }
+
+    /// The kind and name of the definition that it sets or removes, where it is about one.
+    pub fn defines(&self) -> Option<(&'static str, &str)> {
+        Some(match self {
+            Command::IdentityRules(_) => ("setting", "identity_rules"),
+            Command::ConsentDefault(_) | Command::ConsentPolicy(_) => ("setting", "consent_policy"),
+            Command::TimeZone(_) => ("setting", "time_zone"),
+            Command::Survivorship(_) => ("setting", "survivorship"),
+            Command::Classes(_) => ("setting", "classes"),
+            Command::LinkModel { .. } => ("setting", "link_model"),
+            Command::SegmentSet(definition) => ("segment", &definition.name),
+            Command::SegmentRemove(name) => ("segment", name),
+            Command::ComputedSet(definition) => ("computed", &definition.name),
+            Command::ComputedRemove(name) => ("computed", name),
+            Command::ObjectTypeSet(definition) => ("object_type", &definition.name),
+            Command::Subscribe(subscription) => ("subscription", &subscription.destination),
+            Command::Unsubscribe(name) => ("subscription", name),
+            _ => return None,
+        })
+    }
+
+    /// Whether it removes a definition.
+    pub fn removes(&self) -> bool {
+        matches!(self, Command::SegmentRemove(_) | Command::ComputedRemove(_) | Command::Unsubscribe(_))
+    }
+
     /// The identifiers of people that it names.
     pub fn subjects(&self) -> Vec<&IdentifierRef> {
         match self {

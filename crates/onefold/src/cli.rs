@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use crate::commands::people::{Field, Key, Role, User};
+pub use crate::commands::people::{Audit, Field, Key, Role, User};
 
 /// Collect, unify and use what is known of customers, under their consent.
 #[derive(Debug, Parser)]
@@ -96,6 +96,9 @@ pub enum Command {
     /// Keys of programs.
     #[command(subcommand)]
     Key(Key),
+    /// Who read people's data in bulk, changed something, or was refused.
+    #[command(subcommand)]
+    Audit(Audit),
     /// What fields hold, and so who sees them.
     #[command(subcommand)]
     Field(Field),

@@ -177,6 +177,12 @@ impl Lookup for Workspace {
     }
 }
 
+/// The newest text of a definition, as it stands in the state; `None` where there is none.
+pub fn text(store: &mut dyn Reader, id: WorkspaceId, kind: &str, name: &str) -> Result<Option<String>, Error> {
+    let row = store.get(&schema::DEFINITION, &[definition_key(id, kind, name)])?.pop().flatten();
+    Ok(row.map(|row| row[8].as_text().map(str::to_owned)).transpose()?)
+}
+
 /// The definition that others who name it get: the one in force; while there is none, the newest.
 pub(crate) fn in_force<D, P>(versioned: &Versioned<D, P>) -> &D {
     versioned.in_force.as_ref().map_or(&versioned.newest, |(_, definition)| definition)

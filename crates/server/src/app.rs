@@ -24,6 +24,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::{
+    audit::{self, Audit},
     caller::Decided,
     deadletters::KeptLetters,
     error::ApiError,
@@ -103,6 +104,7 @@ pub struct App {
     pub(crate) tries: Tries,
     /// What roles may do.
     pub(crate) decided: Decided,
+    pub(crate) audit: Audit,
     pipelines: RwLock<Vec<Pipeline>>,
     deliveries: Mutex<Option<Handle>>,
     committed: watch::Sender<u64>,
@@ -145,6 +147,7 @@ impl App {
             classifying: tokio::sync::Mutex::new(()),
             tries: Tries::default(),
             decided: Decided::default(),
+            audit: Audit::default(),
             pipelines: RwLock::new(vec![]),
             deliveries: Mutex::new(None),
             committed: watch::channel(0).0,
@@ -387,7 +390,8 @@ impl App {
         work: impl FnOnce(&App) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let app = self.clone();
-        tokio::task::spawn_blocking(move || work(&app)).await.map_err(|error| ApiError::internal(error.to_string()))?
+        let work = audit::carried(move || work(&app));
+        tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::internal(error.to_string()))?
     }
 
     /// The workspace's definitions as the reader sees them, compiled once until they change.

@@ -19,13 +19,15 @@ use onefold_model::{
 use onefold_role::{Action, Circumstances, Policies, Principal, Rights};
 use onefold_state::{Reader, Scan, Value, schema};
 use parking_lot::RwLock;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::{
     ApiError, App,
+    audit::{self, Entry, Kind},
     people::{
         self, Account, COOKIE, Grant, Holder, Key, SignedIn, Standing,
-        endpoint::{Endpoint, Shows, endpoint},
+        endpoint::{Audited, Endpoint, Shows, audited, endpoint},
     },
 };
 
@@ -72,15 +74,102 @@ const RIGHTS_MAX: usize = 10_000;
 /// Lets through who may do what is asked, with the access that they have.
 pub async fn require_role(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    match app.admit(&parts).await {
-        Ok((identity, access)) => {
-            parts.extensions.insert(identity);
-            if let Some(access) = access {
-                parts.extensions.insert(access);
+    let (identity, access) = match app.admit(&parts).await {
+        Ok(admitted) => admitted,
+        Err((identity, error)) => return app.refuse(&parts, identity, error).await.into_response(),
+    };
+    let entry = app.entry(&parts, &identity);
+    let audited = audited(&parts.method, &entry.path);
+    parts.extensions.insert(identity);
+    if let Some(access) = access {
+        parts.extensions.insert(access);
+    }
+    let answer = next.run(Request::from_parts(parts, body));
+    match audited {
+        Audited::No => answer.await,
+        Audited::Read => app.answer_on_record(Entry { kind: Kind::Read, ..entry }, answer).await,
+        Audited::Change => app.answer_on_record(entry, answer).await,
+    }
+}
+
+/// Parameters of paths that name a customer.
+const OF_CUSTOMERS: [&str; 1] = ["identifier"];
+
+impl App {
+    async fn write_down(self: &Arc<Self>, mut entry: Entry) -> Result<(), ApiError> {
+        self.block(move |app| {
+            for (name, value) in std::mem::take(&mut entry.customers) {
+                entry.details[name] = app.pseudonym(entry.workspace, &value)?.into();
             }
-            next.run(Request::from_parts(parts, body)).await
+            app.record(&entry)?;
+            if entry.kind == Kind::Read { app.count_read(&entry) } else { Ok(()) }
+        })
+        .await
+    }
+
+    /// Answers once it is written down that it is asked, and writes down what came of it.
+    async fn answer_on_record(self: &Arc<Self>, begun: Entry, answer: impl Future<Output = Response>) -> Response {
+        // What cannot be written down is not done.
+        if let Err(error) = self.write_down(begun.clone()).await {
+            return error.into_response();
         }
-        Err(error) => error.into_response(),
+        let (response, notes) = audit::noting(answer).await;
+        let status = response.status();
+        let succeeded = status.is_success() || status.is_redirection();
+        if begun.kind == Kind::Read && notes.is_empty() && succeeded {
+            return response;
+        }
+        let mut details = begun.details.clone();
+        details["status"] = status.as_u16().into();
+        if !notes.is_empty() {
+            details["notes"] = notes.into();
+        }
+        let kind = if succeeded { Kind::Done } else { Kind::Failed };
+        if let Err(error) = self.write_down(Entry { kind, details, ..begun }).await {
+            tracing::error!(
+                ?error,
+                "what came of a request could not be written to the audit log; that it began stands there"
+            );
+        }
+        response
+    }
+
+    /// Writes down that somebody was refused, where it is known who.
+    async fn refuse(self: &Arc<Self>, parts: &Parts, identity: Option<Identity>, error: ApiError) -> ApiError {
+        let Some(identity) = identity else { return error };
+        let mut entry = Entry { kind: Kind::Refused, ..self.entry(parts, &identity) };
+        entry.details["why"] = error.message.clone().into();
+        self.write_down(entry).await.err().unwrap_or(error)
+    }
+
+    /// The audit log's entry of a request, as it begins.
+    fn entry(&self, parts: &Parts, identity: &Identity) -> Entry {
+        let path = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
+        let action = endpoint(&parts.method, path).and_then(|endpoint| endpoint.action).map_or("own", Action::name);
+        let mut details = json!({ "method": parts.method.as_str() });
+        let mut customers = vec![];
+        for (value, name) in parts.uri.path().split('/').zip(path.split('/')) {
+            let Some(name) = name.strip_prefix('{').and_then(|name| name.strip_suffix('}')) else { continue };
+            let value = percent_encoding::percent_decode_str(value).decode_utf8_lossy();
+            match OF_CUSTOMERS.contains(&name) {
+                true => customers.push((name.to_owned(), value.into_owned())),
+                false => details[name] = value.into(),
+            }
+        }
+        if let Some(purpose) = text(&parts.headers, "onefold-purpose") {
+            details["purpose"] = purpose.into();
+        }
+        let workspace = self.workspace(text(&parts.headers, "onefold-workspace").unwrap_or("default"));
+        Entry {
+            // 0: of none.
+            workspace: workspace.unwrap_or(people::EVERYWHERE),
+            caller: identity.caller().name().into_owned(),
+            action: action.to_owned(),
+            kind: Kind::Begun,
+            path: path.to_owned(),
+            details,
+            customers,
+        }
     }
 }
 
@@ -138,7 +227,11 @@ impl App {
         Sha256::digest(given.trim().as_bytes()) == Sha256::digest(self.settings.token.as_bytes())
     }
 
-    async fn admit(self: &Arc<Self>, parts: &Parts) -> Result<(Identity, Option<Access>), ApiError> {
+    /// Who sends a request, with which access; or why it is refused, with who it is where that is known.
+    async fn admit(
+        self: &Arc<Self>,
+        parts: &Parts,
+    ) -> Result<(Identity, Option<Access>), (Option<Identity>, ApiError)> {
         let asked = Asked::of(parts);
         if asked.bearer.as_deref().is_some_and(|given| self.is_token(given)) {
             let Some(workspace) = self.workspace(&asked.workspace) else { return Ok((Identity::Operator, None)) };
@@ -146,25 +239,29 @@ impl App {
             let wanted =
                 Wanted { action: Action::ProfilesView, shows: Shows::Nobody, purpose: Some(purpose), role: None };
             let access =
-                self.look(move |app, reader| app.permitted(reader, &Identity::Operator, workspace, &wanted)).await?;
-            return Ok((Identity::Operator, Some(access)));
+                self.look(move |app, reader| app.permitted(reader, &Identity::Operator, workspace, &wanted)).await;
+            return Ok((Identity::Operator, Some(access.map_err(|error| (None, error))?)));
         }
-        self.look(move |app, reader| {
+        let admitted = self.look(move |app, reader| {
             let identity = app.identify(reader, &asked)?;
-            match asked.endpoint {
-                Some(Endpoint { action: None, .. }) => Ok((identity, None)),
+            let permitted = match asked.endpoint {
+                Some(Endpoint { action: None, .. }) => Ok(None),
                 Some(Endpoint { action: Some(action), shows }) => {
                     let workspace = app.named_workspace(&asked.workspace)?;
                     let wanted = Wanted { action, shows, purpose: asked.purpose, role: asked.role };
-                    let access = app.permitted(reader, &identity, workspace, &wanted)?;
-                    Ok((identity, Some(access)))
+                    app.permitted(reader, &identity, workspace, &wanted).map(Some)
                 }
                 None => {
                     Err(ApiError::forbidden("this is for the operator alone", "use the command line on the server"))
                 }
-            }
-        })
-        .await
+            };
+            Ok((identity, permitted))
+        });
+        match admitted.await {
+            Err(error) => Err((None, error)),
+            Ok((identity, Ok(access))) => Ok((identity, access)),
+            Ok((identity, Err(error))) => Err((Some(identity), error)),
+        }
     }
 
     pub(crate) fn named_workspace(&self, name: &str) -> Result<WorkspaceId, ApiError> {
@@ -214,6 +311,17 @@ impl App {
             Ok((grant, rights))
         });
         rights.collect()
+    }
+
+    /// Whether they have a role in the workspace.
+    pub(crate) fn is_at_home(
+        &self,
+        reader: &mut dyn Reader,
+        identity: &Identity,
+        workspace: WorkspaceId,
+    ) -> Result<bool, ApiError> {
+        let is_operator = matches!(identity, Identity::Operator);
+        Ok(is_operator || !self.roles_of(reader, identity, workspace, &Purpose::administration())?.is_empty())
     }
 
     fn rights(
@@ -332,7 +440,7 @@ impl App {
     }
 
     /// What a workspace's hashes are made with.
-    fn mask_key(&self, workspace: WorkspaceId) -> Result<(u64, u64), ApiError> {
+    pub(crate) fn mask_key(&self, workspace: WorkspaceId) -> Result<(u64, u64), ApiError> {
         let key = vec![Value::Int(workspace.0.into()), Value::Text("masks".to_owned())];
         let find = |reader: &mut dyn Reader| -> Result<Option<(u64, u64)>, ApiError> {
             let Some(row) = reader.get(&schema::SECRET, std::slice::from_ref(&key))?.pop().flatten() else {

@@ -8,7 +8,10 @@ use onefold_model::{
     command::{Command, CommandRecord},
 };
 
-use crate::{ApiError, App};
+use onefold_pipeline::definitions;
+use serde_json::{Value as JsonValue, json};
+
+use crate::{ApiError, App, audit};
 
 impl App {
     /// Appends `command` and waits until it is applied; with `idle`, until the work it starts (a backfill, everybody's
@@ -20,8 +23,11 @@ impl App {
         idle: bool,
     ) -> Result<u64, ApiError> {
         let mut batch = Batch::new();
+        let kind = command.kind();
+        let (before, after) = self.change_of(access, &command).await?.unwrap_or_default();
         self.push(access, &mut batch, command)?;
         let offset = self.append(access, batch).await?.start;
+        audit::note(json!({ "command": kind, "offset": offset, "before": before, "after": after }));
         self.wait(access.workspace, offset + 1, idle).await?;
         if self.ingest.doors.guards(access.workspace) {
             // How events are read may have changed, and with it who is recognised.
@@ -39,8 +45,25 @@ impl App {
         if batch.is_empty() {
             return Ok(());
         }
-        let end = self.append(access, batch).await?.end;
-        self.wait(access.workspace, end, false).await
+        let offsets = self.append(access, batch).await?;
+        audit::note(json!({ "commands": offsets.end - offsets.start, "offset": offsets.start }));
+        self.wait(access.workspace, offsets.end, false).await
+    }
+
+    /// What a definition is now and is to be; none where the command is about people.
+    async fn change_of(
+        self: &Arc<Self>,
+        access: &Access,
+        command: &Command,
+    ) -> Result<Option<(JsonValue, JsonValue)>, ApiError> {
+        let Some((kind, name)) = command.defines() else { return Ok(None) };
+        let (workspace, name) = (access.workspace, name.to_owned());
+        let before = self.read(move |_, reader| Ok(definitions::text(reader, workspace, kind, &name)?)).await?;
+        let before = before.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        // A command is written as its name with what it says, a name alone where it removes.
+        let written = serde_json::to_value(command).unwrap_or_default();
+        let after = written.as_object().and_then(|named| named.values().next()).filter(|_| !command.removes());
+        Ok(Some((before, after.cloned().unwrap_or_default())))
     }
 
     fn push(&self, access: &Access, batch: &mut Batch, command: Command) -> Result<(), ApiError> {

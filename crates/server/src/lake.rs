@@ -199,6 +199,11 @@ impl Gate for SqlGate {
         app.admit_to_sql(user, workspace, password).map_err(|error| error.message)
     }
 
+    fn note(&self, access: &Access, sql: &str) -> Result<(), String> {
+        let app = self.0.upgrade().ok_or("the server is stopping")?;
+        app.note_sql(access, sql).map_err(|error| error.message)
+    }
+
     fn renew(&self, access: &Access) -> Result<Access, String> {
         let app = self.0.upgrade().ok_or("the server is stopping")?;
         app.renew_for_sql(access).map_err(|error| error.message)

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod app;
+mod audit;
 pub mod caller;
 pub mod commands;
 pub mod deadletters;

@@ -574,6 +574,32 @@ pub static ACCESS_POLICY: Table = kept(
     &[],
 );
 
+/// The audit log: who read people's data in bulk, changed something, or was refused, as leaves of a Merkle tree. `kind`: `begun`, `read`,
+/// `done`, `failed`, `refused`, `alarm`. `digest` is SHA-256 over salt and details; of details that were erased it is what is left. `leaf` is the leaf's
+/// hash (RFC 6962).
+pub static AUDIT: Table = kept(
+    "audit",
+    1,
+    &[
+        Column::int("number"),
+        Column::int("at_ms"),
+        WORKSPACE,
+        Column::text("caller"),
+        Column::text("action"),
+        Column::text("kind"),
+        Column::text("path"),
+        Column::text("details").or_null(),
+        Column::bytes("salt").or_null(),
+        Column::bytes("digest"),
+        Column::bytes("leaf"),
+    ],
+    &[Index { name: "of_caller", columns: &["caller", "at_ms"] }],
+);
+
+/// The tree over the audit log: how many leaves, and the roots of its perfect subtrees.
+pub static AUDIT_TREE: Table =
+    kept("audit_tree", 1, &[Column::int("tree"), Column::int("size"), Column::bytes("peaks")], &[]);
+
 /// Every table.
 pub static ALL: &[&Table] = &[
     &PROGRESS,
@@ -619,4 +645,6 @@ pub static ALL: &[&Table] = &[
     &INVITE,
     &API_KEY,
     &ACCESS_POLICY,
+    &AUDIT,
+    &AUDIT_TREE,
 ];

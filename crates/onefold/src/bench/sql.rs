@@ -86,13 +86,17 @@ impl<'a> Asker<'a> {
 
     /// The first column's sum.
     pub fn count(&self, sql: &str) -> Result<usize, Failure> {
-        let counted: Result<usize, QueryError> = self.runtime.block_on(async {
-            let answer = self.engine.query(self.access.clone(), sql.to_owned(), BUDGET).await?;
+        self.count_within(sql, BUDGET.time).map_err(|error| Failure::new(format!("{error}: {sql}"), error.cure()))
+    }
+
+    /// The same within a time.
+    pub fn count_within(&self, sql: &str, time: Duration) -> Result<usize, QueryError> {
+        self.runtime.block_on(async {
+            let answer = self.engine.query(self.access.clone(), sql.to_owned(), Budget { time, ..BUDGET }).await?;
             let rows: Vec<arrow_array::RecordBatch> = answer.rows.try_collect().await?;
             let counts = rows.iter().map(|rows| rows.column(0).as_primitive::<Int64Type>().value(0));
             Ok(counts.sum::<i64>() as usize)
-        });
-        counted.map_err(|error| Failure::new(format!("{error}: {sql}"), error.cure()))
+        })
     }
 
     /// Asks once, and then so often that the median counts: how many, and in how many milliseconds.

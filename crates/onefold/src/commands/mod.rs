@@ -126,6 +126,7 @@ async fn with_client(common: &Common, client: &Client, command: Command) -> Resu
         Command::User(command) => people::user(common, client, command).await,
         Command::Role(command) => people::role(common, client, command).await,
         Command::Key(command) => people::key(common, client, command).await,
+        Command::Audit(command) => people::audit(common, client, command).await,
         Command::Field(command) => people::field(common, client, command).await,
         Command::Deadletter(command) => match command {
             cli::Deadletter::List { limit } => print(client.get(&format!("/api/v1/dead-letters?limit={limit}")).await?),

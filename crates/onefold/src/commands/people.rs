@@ -6,7 +6,7 @@ use axum::http::Method;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::text;
+use super::{read, text};
 use crate::{
     Failure,
     cli::Common,
@@ -124,6 +124,27 @@ pub enum Field {
     Set { name: String, class: String },
 }
 
+/// Who read people's data in bulk, changed something, or was refused.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Entries, the newest first.
+    List {
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        /// Of one caller: operator, user:7, key:3.
+        #[arg(long)]
+        caller: Option<String>,
+    },
+    /// The signed head, to be kept elsewhere.
+    Head,
+    /// Check that no entry was changed, taken out, swapped or cut off.
+    Verify {
+        /// A head that was kept elsewhere.
+        #[arg(long, value_name = "FILE")]
+        head: Option<PathBuf>,
+    },
+}
+
 /// An absent list is everybody; an empty one would be nobody.
 fn some(only: Vec<String>) -> Option<Vec<String>> {
     (!only.is_empty()).then_some(only)
@@ -212,6 +233,25 @@ pub async fn key(common: &Common, client: &Client, command: Key) -> Result<(), F
         }
         Key::List => client.get("/api/v1/keys").await?,
         Key::Revoke { number } => client.send(Method::DELETE, &format!("/api/v1/keys/{number}"), &json!({})).await?,
+    };
+    output::print(common, &answer)
+}
+
+pub async fn audit(common: &Common, client: &Client, command: Audit) -> Result<(), Failure> {
+    let answer = match command {
+        Audit::List { limit, caller } => {
+            let caller = caller.map_or(String::new(), |caller| format!("&caller={}", segment(&caller)));
+            client.get(&format!("/api/v1/audit?limit={limit}{caller}")).await?
+        }
+        Audit::Head => client.get("/api/v1/audit/head").await?,
+        Audit::Verify { head } => {
+            let head = head.map(|file| read(&file)).transpose()?;
+            let checked = client.send(Method::POST, "/api/v1/audit/check", &json!({ "head": head })).await?;
+            let whole = checked["problems"].as_array().is_some_and(Vec::is_empty);
+            output::print(common, &checked)?;
+            let cure = "somebody changed the store beside Onefold; compare with a backup from before";
+            return if whole { Ok(()) } else { Err(Failure::new("the audit log is not whole", cure)) };
+        }
     };
     output::print(common, &answer)
 }

@@ -24,7 +24,11 @@ fn everything_but_ingest_and_health_needs_the_token() {
     let paths = described["paths"].as_object().unwrap();
     assert!(paths.len() > 25, "{} paths", paths.len());
     for (path, methods) in paths {
-        for method in methods.as_object().unwrap().keys() {
+        for (method, described) in methods.as_object().unwrap() {
+            // Signing in needs nobody who is signed in.
+            if described["security"] == json!([{}]) {
+                continue;
+            }
             let method = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let url = format!("{}{}", server.url, path.replace(['{', '}'], "x"));
             let answer = client.request(method.clone(), url).send().unwrap();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod api;
+mod audit;
 mod cli;
 #[cfg(feature = "cluster")]
 mod cluster;

@@ -173,7 +173,10 @@ fn each_role_sees_what_its_masks_leave() {
     assert!(!text.contains("example.com") && !text.contains("54321"), "{text}");
     let timeline = house.get(&analyst, "/profiles/ada@example.com/timeline");
     assert_eq!(timeline[0]["event"]["type"], "identify");
-    assert!(!timeline.to_string().contains("ada@example.com") && !timeline.to_string().contains("48221234567"), "{timeline}");
+    assert!(
+        !timeline.to_string().contains("ada@example.com") && !timeline.to_string().contains("48221234567"),
+        "{timeline}"
+    );
 }
 
 #[test]
@@ -430,10 +433,11 @@ fn people_are_invited_sign_in_and_are_shut_out() {
     house.folder.run(&["user", "disable", "mia@example.com"]);
     assert_eq!(mia.send(Method::GET, "/session", &json!({})).0, 401);
     // Who guesses has to wait.
-    let statuses: Vec<u16> = (0..7)
-        .map(|_| other.send(Method::POST, "/session", &json!({ "email": "root@example.com", "password": "guess" })).0)
-        .collect();
-    assert_eq!(statuses, [401, 401, 401, 401, 401, 429, 429]);
+    let guess = json!({ "email": "root@example.com", "password": "guess" });
+    let mut tries = (0..20).map(|_| other.send(Method::POST, "/session", &guess).0);
+    assert!((0..5).all(|_| tries.next() == Some(401)));
+    // The waits double, so that the slowest machine comes to one.
+    assert!(tries.any(|status| status == 429));
     // Of passwords, keys and cookies nothing is in any file as it is.
     let key = house.key("admin", &[]);
     let secrets =

@@ -204,10 +204,15 @@ fn tools_that_speak_to_postgresql_ask_the_tables() {
         .expect("Python with the drivers; `make setup` installs it");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(found["wrong_password"].as_str().unwrap().contains("the password is not the token"), "{found}");
+    assert!(
+        found["wrong_password"].as_str().unwrap().contains("the e-mail address, the password or the code is wrong"),
+        "{found}"
+    );
     assert!(found["wrong_workspace"].as_str().unwrap().contains("there is no workspace \"nowhere\""), "{found}");
     assert_eq!(found["typed"], json!(["Order", 2, "27.4", true, true]));
     assert_eq!(found["binary"], json!([4, true]));
+    assert_eq!((&found["before"], &found["for_marketing"]), (&json!([2]), &json!([0])));
+    assert_eq!(found["outdated"]["code"], "0A000", "{found}");
     assert_eq!(found["transaction"], json!([["u1"], ["u2"]]));
     let refused = |sql: &str, code: &str| {
         let said = &found["refused"][sql];

@@ -146,57 +146,57 @@ fn it_is_tried_on_the_newest_events_with_examples() {
     }
     expect_test::expect![[r#"
         {
-          "blocked": 0,
           "events": 20,
+          "blocked": 0,
+          "violating": 20,
           "steps": [
             {
+              "step": "normalise",
               "events": 10,
+              "values": 10,
               "examples": [
                 {
-                  "after": {
-                    "traits": {
-                      "country": "DE"
-                    }
-                  },
                   "before": {
                     "traits": {
                       "country": "Germany"
                     }
+                  },
+                  "after": {
+                    "traits": {
+                      "country": "DE"
+                    }
                   }
                 }
-              ],
-              "step": "normalise",
-              "values": 10
+              ]
             },
             {
+              "step": "drop",
               "events": 20,
+              "values": 20,
               "examples": [
                 {
-                  "after": {
-                    "traits": {}
-                  },
                   "before": {
                     "traits": {
                       "n": 29
                     }
+                  },
+                  "after": {
+                    "traits": {}
                   }
                 }
-              ],
-              "step": "drop",
-              "values": 20
+              ]
             },
             {
-              "events": 0,
-              "examples": [],
               "step": "validate",
-              "values": 0
+              "events": 0,
+              "values": 0,
+              "examples": []
             }
           ],
-          "violating": 20,
           "violations": [
             {
-              "events": 20,
-              "what": "traits: \"zip\" is a required property"
+              "what": "traits: \"zip\" is a required property",
+              "events": 20
             }
           ]
         }"#]]

@@ -28,6 +28,9 @@ impl Compile for Deduplicate {
             if values.iter().all(|value| value.is_null()) {
                 return;
             }
+            // The same value is the same in whatever order its members came.
+            let mut values = values.into_iter().cloned().collect::<Vec<Value>>();
+            values.iter_mut().for_each(Value::sort_all_objects);
             let said = serde_json::to_vec(&(event.get("type"), event.get("event"), values)).unwrap_or_default();
             let digest = Sha256::digest(&said);
             let id: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();

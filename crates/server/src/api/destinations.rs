@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Page, workspaces::DeliveryStatus};
-use crate::{ApiError, App, app::check_name, caller::Caller};
+use crate::{ApiError, App, app::check_name, audit, caller::Caller};
 
 /// A destination as it is defined.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -135,7 +135,10 @@ pub async fn set(
             }
         }
         let mut row = key(theirs.workspace, &wanted.name);
+        let before = txn.get(&schema::DESTINATION, std::slice::from_ref(&row))?.pop().flatten();
+        let before = before.map(|row| view_for_audit(&row)).transpose()?;
         row.extend([Value::Text(wanted.kind), Value::Text(state), Value::Int(app.clock.now().0), Value::Text(config)]);
+        audit::changed("destination", &wanted.name, &before, &view_for_audit(&row)?);
         txn.put(&schema::DESTINATION, vec![row])?;
         Ok(txn.commit()?)
     })
@@ -143,6 +146,13 @@ pub async fn set(
     app.command(&access, Command::Subscribe(subscription), true).await?;
     app.refresh_deliveries();
     Ok(super::done())
+}
+
+/// A destination without its secrets.
+fn view_for_audit(row: &Row) -> Result<serde_json::Value, ApiError> {
+    let config: serde_json::Value = serde_json::from_str(row[5].as_text()?).unwrap_or_default();
+    let config = audit::without_secrets(&config);
+    Ok(serde_json::json!({ "kind": row[2].as_text()?, "state": row[3].as_text()?, "config": config }))
 }
 
 /// The kind that brings answers in.

@@ -29,7 +29,7 @@ use super::{
     segments::{among, bad_segment, known, parsed},
     sql::{csv, or_if_none, streamed, unprintable},
 };
-use crate::{ApiError, App, caller::Caller};
+use crate::{ApiError, App, audit, caller::Caller};
 
 /// Whose members, and what of them.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -66,6 +66,8 @@ pub async fn export(
         true => Condition::Segment(segment),
         false => parsed(&segment)?,
     };
+    let named = matches!(&condition, Condition::Segment(_)).then_some(&condition);
+    audit::note(serde_json::json!({ "segment": named, "traits": traits }));
     let condition = among(&access, condition)?;
     let (access, sight) = (access.unmasked(), access.sight);
     write(&app, &access).await?;

@@ -2,6 +2,7 @@
 //!
 //! One file per kind of thing. Every operation is described where it stands, and `/api/openapi.json` is made from that.
 
+pub mod audit;
 pub mod computed;
 mod consents;
 pub mod data;
@@ -149,6 +150,9 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(people::revoke_key))
         .routes(routes!(people::policies, people::set_policies))
         .routes(routes!(people::try_policies))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::head))
+        .routes(routes!(audit::check))
         .routes(routes!(fields::list))
         .routes(routes!(fields::set))
         .routes(routes!(session::show, session::sign_out))

@@ -13,11 +13,13 @@ use onefold_model::{
 use onefold_role::{Action, Circumstances, DEFAULTS, Policies, Principal};
 use onefold_state::{Reader, Scan, Value, schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     ApiError, App,
     app::check_name,
+    audit,
     caller::Caller,
     people::{self, Account, EVERYWHERE, Grant, Holder, Key, NewKey, Standing},
 };
@@ -112,6 +114,8 @@ pub async fn add(
         let given = |role: &String| app.grant(&access, role, new.only.clone(), new.everywhere);
         let grant = new.role.as_ref().map(given).transpose()?;
         let (account, token) = app.invite(&new.email, &new.name)?;
+        let given = json!({ "role": new.role, "only": new.only, "everywhere": new.everywhere });
+        audit::changed("account", &account.email, &(), &given);
         if let Some(grant) = grant {
             let mut txn = app.store.begin_shared()?;
             Grant { holder: Holder::User(account.number), ..grant }.put(&mut *txn, access.at)?;
@@ -135,6 +139,7 @@ pub async fn link(State(app): State<Arc<App>>, Path(email): Path<String>) -> Res
         }
         let token = app.invitation(&mut *txn, account.number)?;
         txn.commit()?;
+        audit::note(json!({ "what": "new link", "name": account.email }));
         Ok(Json(invited(&account, &token)))
     })
     .await
@@ -162,6 +167,8 @@ pub async fn change(
     app.block(move |app| {
         let mut txn = app.store.begin_shared()?;
         let mut account = Account::find(&mut *txn, &email)?;
+        let view = |account: &Account| json!({ "state": account.state.name(), "name": account.name });
+        let before = view(&account);
         if let Some(enabled) = changed.enabled {
             account.state = match (enabled, account.password.is_some()) {
                 (false, _) => Standing::Disabled,
@@ -177,6 +184,7 @@ pub async fn change(
         }
         account.put(&mut *txn)?;
         txn.commit()?;
+        audit::changed("account", &account.email, &before, &view(&account));
         Ok(super::done())
     })
     .await
@@ -287,8 +295,13 @@ pub async fn give(
         let grant = app.grant(&access, &form.role, form.only, form.everywhere)?;
         let mut txn = app.store.begin_shared()?;
         let holder = holder(&mut *txn, &form.holder)?;
-        Grant { holder, ..grant }.put(&mut *txn, access.at)?;
+        let grant = Grant { holder, ..grant };
+        let same = |held: &Grant| held.workspace == grant.workspace && held.role == grant.role;
+        let before = Grant::held_by(&mut *txn, &grant.holder)?.into_iter().find(same);
+        grant.put(&mut *txn, access.at)?;
         txn.commit()?;
+        let view = |grant: &Grant| json!({ "role": grant.role, "only": grant.only, "everywhere": form.everywhere });
+        audit::changed("grant", &form.holder, &before.as_ref().map(view), &view(&grant));
         Ok(super::done())
     })
     .await
@@ -324,6 +337,7 @@ pub async fn take(
             return Err(ApiError::not_found("grant", &format!("{} {}", taken.holder, taken.role), cure));
         }
         txn.commit()?;
+        audit::changed("grant", &taken.holder, &json!({ "role": taken.role, "everywhere": taken.everywhere }), &());
         Ok(super::done())
     })
     .await
@@ -448,7 +462,9 @@ pub async fn add_key(
     app.block(move |app| {
         let grant = app.grant(&access, &form.role, form.only, false)?;
         let caller = access.caller.name().into_owned();
+        let given = json!({ "name": form.name, "role": form.role, "only": grant.only, "days": form.days });
         let (made, key) = app.add_key(NewKey { name: &form.name, days: form.days, grant, caller })?;
+        audit::changed("key", &made.number.to_string(), &(), &given);
         Ok(Json(KeyMade { number: made.number, key }))
     })
     .await
@@ -514,6 +530,8 @@ pub async fn set_policies(
         Policies::read(&form.policies).map_err(|error| wrong(&error))?;
         let mut txn = app.store.begin_shared()?;
         let version = last_policies(&mut *txn, access.workspace)?.map_or(1, |(version, _)| version + 1);
+        let before = last_policies(&mut *txn, access.workspace)?.map(|(_, policies)| policies);
+        audit::changed("access policies", &version.to_string(), &before, &form.policies);
         let row = vec![
             Value::Int(access.workspace.0.into()),
             Value::Int(version),

@@ -10,9 +10,10 @@ use onefold_model::{access::Access, rng};
 use onefold_pipeline::views;
 use onefold_state::{Reader, Scan, Value, schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::{ApiError, App, caller::Caller, ingest::sources::KeyHash};
+use crate::{ApiError, App, audit, caller::Caller, ingest::sources::KeyHash};
 
 /// A source.
 #[derive(Debug, Serialize, ToSchema)]
@@ -109,6 +110,7 @@ pub async fn add(
         crate::app::check_name("kind of source", kind)?;
         let config = new.config.map_or_else(|| "{}".to_owned(), |config| config.to_string());
         let (source, write_key) = app.add_source(access.workspace, &new.name, kind, &config)?;
+        audit::changed("source", &source.name, &(), &json!({ "kind": kind, "config": config }));
         Ok(Json(MadeSource { name: source.name, kind: source.kind, write_key }))
     })
     .await
@@ -124,12 +126,15 @@ pub async fn change(
 ) -> Result<Json<super::Done>, ApiError> {
     app.block(move |app| {
         app.change_source(access.workspace, &name, &|row| {
+            let view = |row: &[Value]| json!({ "enabled": row[6].as_int().ok(), "config": row[8].as_text().ok() });
+            let before = view(row);
             if let Some(enabled) = change.enabled {
                 row[6] = Value::Int(enabled.into());
             }
             if let Some(config) = &change.config {
                 row[8] = Value::Text(config.to_string());
             }
+            audit::changed("source", &name, &before, &view(row));
         })
     })
     .await?;

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::{ApiError, App, caller::Caller};
+use crate::{ApiError, App, audit, caller::Caller};
 
 /// A question.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -67,6 +67,7 @@ pub async fn ask(
     Json(question): Json<Question>,
 ) -> Result<Response, ApiError> {
     let began = app.clock.now();
+    audit::note(serde_json::json!({ "sql": audit::without_literals(&question.sql) }));
     let Answer { schema, as_of, rows } = answer(&app, access, question).await?;
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accept.contains("text/csv") {

@@ -10,7 +10,10 @@ use onefold_pipeline::views;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{ApiError, App, caller::Caller};
+use crate::{
+    ApiError, App,
+    caller::{Caller, Whoever},
+};
 
 /// A workspace.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -19,10 +22,19 @@ pub struct Workspace {
     pub name: String,
 }
 
-/// The workspaces.
+/// The workspaces in which the caller has a role.
 #[utoipa::path(get, path = "/api/v1/workspaces", responses((status = 200, body = [Workspace])))]
-pub async fn list(State(app): State<Arc<App>>) -> Json<Vec<Workspace>> {
-    Json(app.workspaces().into_iter().map(|(_, name)| Workspace { name }).collect())
+pub async fn list(State(app): State<Arc<App>>, Whoever(identity): Whoever) -> Result<Json<Vec<Workspace>>, ApiError> {
+    app.read(move |app, reader| {
+        let mut views = vec![];
+        for (workspace, name) in app.workspaces() {
+            if app.is_at_home(reader, &identity, workspace)? {
+                views.push(Workspace { name });
+            }
+        }
+        Ok(Json(views))
+    })
+    .await
 }
 
 /// Make a workspace.

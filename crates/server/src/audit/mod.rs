@@ -10,6 +10,7 @@ mod tree;
 use std::{
     collections::HashMap,
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -20,6 +21,7 @@ use onefold_model::{
     access::{Access, Mask},
     rng,
 };
+use onefold_role::Action;
 use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
 use parking_lot::Mutex;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
@@ -51,6 +53,8 @@ const USUAL_DAYS: i64 = 14;
 pub(crate) enum Kind {
     /// Something is about to be done.
     Begun,
+    /// People are about to be read in bulk.
+    Read,
     /// It was done.
     Done,
     /// It was not, by an error.
@@ -65,6 +69,7 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Kind::Begun => "begun",
+            Kind::Read => "read",
             Kind::Done => "done",
             Kind::Failed => "failed",
             Kind::Refused => "refused",
@@ -85,6 +90,8 @@ pub(crate) struct Entry {
     pub path: String,
     /// JSON.
     pub details: serde_json::Value,
+    /// Identifiers of customers, by the names of the details that a code for them goes into before it is written.
+    pub customers: Vec<(String, String)>,
 }
 
 /// An entry as it is shown.
@@ -100,7 +107,7 @@ pub struct EntryView {
     pub caller: String,
     /// The action.
     pub action: String,
-    /// `begun`, `done`, `failed`, `refused`, `alarm`.
+    /// `begun`, `read`, `done`, `failed`, `refused`, `alarm`.
     pub kind: String,
     /// The endpoint.
     pub path: String,
@@ -176,6 +183,15 @@ pub(crate) async fn noting<T>(answer: impl Future<Output = T>) -> (T, Vec<serde_
     (answered, noted)
 }
 
+/// Does blocking work whose notes belong to the same request.
+pub(crate) fn carried<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let notes = NOTES.try_with(Arc::clone).ok();
+    move || match notes {
+        Some(notes) => NOTES.sync_scope(notes, work),
+        None => work(),
+    }
+}
+
 /// Notes what was changed, for the entry of the request that is being answered. No value of a customer belongs into it, and no
 /// secret.
 pub(crate) fn note(what: serde_json::Value) {
@@ -186,6 +202,30 @@ pub(crate) fn note(what: serde_json::Value) {
 /// Notes what something was before and is after.
 pub(crate) fn changed(what: &str, name: &str, before: &impl Serialize, after: &impl Serialize) {
     note(json!({ "what": what, "name": name, "before": before, "after": after }));
+}
+
+/// A configuration without its secrets.
+pub(crate) fn without_secrets(config: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value as Json;
+    let is_secret = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        ["secret", "token", "password", "key", "auth", "header", "credential"].iter().any(|word| name.contains(word))
+    };
+    match config {
+        Json::Object(members) => {
+            let member = |(name, value): (&String, &Json)| {
+                (name.clone(), if is_secret(name) && !value.is_null() { "•••".into() } else { without_secrets(value) })
+            };
+            Json::Object(members.iter().map(member).collect())
+        }
+        Json::Array(all) => all.iter().map(without_secrets).collect(),
+        // Who connects may stand before the host.
+        Json::String(text) => match (text.split_once("://"), text.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, host))) => format!("{scheme}://•••@{host}").into(),
+            _ => config.clone(),
+        },
+        other => other.clone(),
+    }
 }
 
 /// A query without what it compares with, which may be somebody's address.
@@ -225,6 +265,20 @@ fn broken(path: &Path, error: &std::io::Error) -> ApiError {
     ApiError::internal(format!("{} cannot be used: {error}", path.display()))
 }
 
+/// Makes a file that its owner alone may read.
+fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
 impl App {
     fn audit_file(&self, name: &str) -> PathBuf {
         self.settings.data_folder.join(name)
@@ -236,14 +290,15 @@ impl App {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let seed = rng::hex(&*self.rng, 32);
-                crate::files::write_secret(&path, seed.as_bytes()).map_err(|error| broken(&path, &error))?;
+                write_secret(&path, &seed).map_err(|error| broken(&path, &error))?;
                 seed
             }
             Err(error) => return Err(broken(&path, &error)),
         };
         let text = text.trim().as_bytes();
         let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-        let seed: Option<Vec<u8>> = text.chunks(2).map(|pair| Some(digit(pair[0])? * 16 + digit(*pair.get(1)?)?)).collect();
+        let seed: Option<Vec<u8>> =
+            text.chunks(2).map(|pair| Some(digit(pair[0])? * 16 + digit(*pair.get(1)?)?)).collect();
         let key = seed.and_then(|seed| Ed25519KeyPair::from_seed_unchecked(&seed).ok());
         key.ok_or_else(|| ApiError::internal(format!("{} is damaged", path.display())))
     }
@@ -265,8 +320,9 @@ impl App {
         let own = vec![Value::Int(0)];
         let mut tree = match txn.get(&schema::AUDIT_TREE, std::slice::from_ref(&own))?.pop().flatten() {
             None => Tree::default(),
-            Some(row) => Tree::read(row[1].as_uint()?, row[2].as_bytes()?)
-                .ok_or_else(|| ApiError::internal("the tree of the audit log is damaged; `onefold audit verify` says where"))?,
+            Some(row) => Tree::read(row[1].as_uint()?, row[2].as_bytes()?).ok_or_else(|| {
+                ApiError::internal("the tree of the audit log is damaged; `onefold audit verify` says where")
+            })?,
         };
         let now = self.clock.now();
         let (mut salt, details) = (vec![0; 16], entry.details.to_string());
@@ -317,10 +373,8 @@ impl App {
             ..Scan::prefix(&schema::AUDIT, own, 200_000)
         };
         let reader = &mut *self.store.reader()?;
-        let earlier = reader.scan(&scan)?.into_iter().filter(|row| {
-            let is = |place: usize, text: &str| row[place].as_text().is_ok_and(|own| own == text);
-            is(5, Kind::Begun.name()) && is(7, &entry.details.to_string()) | BULK.contains(&row[4].as_text().unwrap_or(""))
-        });
+        let is_read = |row: &Row| row[5].as_text().is_ok_and(|kind| kind == Kind::Read.name());
+        let earlier = reader.scan(&scan)?.into_iter().filter(is_read);
         let usual = (earlier.count() as u64).saturating_sub(count.into()) / (USUAL_DAYS as u64 * 24);
         if u64::from(count) > UNUSUAL_TIMES * usual {
             let details = json!({ "reads_this_hour": count, "usual_in_an_hour": usual });
@@ -330,13 +384,29 @@ impl App {
         Ok(())
     }
 
+    /// Writes down a question over PostgreSQL's protocol. Blocks.
+    pub(crate) fn note_sql(&self, access: &Access, sql: &str) -> Result<(), ApiError> {
+        let entry = Entry {
+            workspace: access.workspace,
+            caller: access.caller.name().into_owned(),
+            action: Action::SqlAsk.name().to_owned(),
+            kind: Kind::Read,
+            path: "postgresql".to_owned(),
+            details: json!({ "sql": without_literals(sql), "purpose": access.purpose.0 }),
+            customers: vec![],
+        };
+        self.record(&entry)?;
+        self.count_read(&entry)
+    }
+
     /// The last head, signed now.
     pub(crate) fn audit_head(&self, reader: &mut dyn Reader) -> Result<Head, ApiError> {
         let row = reader.get(&schema::AUDIT_TREE, &[vec![Value::Int(0)]])?.pop().flatten();
         let tree = match row {
             None => Tree::default(),
-            Some(row) => Tree::read(row[1].as_uint()?, row[2].as_bytes()?)
-                .ok_or_else(|| ApiError::internal("the tree of the audit log is damaged; `onefold audit verify` says where"))?,
+            Some(row) => Tree::read(row[1].as_uint()?, row[2].as_bytes()?).ok_or_else(|| {
+                ApiError::internal("the tree of the audit log is damaged; `onefold audit verify` says where")
+            })?,
         };
         Ok(Head::signed(&tree, self.clock.now(), &self.audit_key()?))
     }
@@ -401,14 +471,11 @@ impl App {
     }
 
     /// What stands for a customer in an entry: the same for the same identifier in one workspace.
-    pub(crate) fn pseudonym(&self, access: &Access, identifier: &str) -> Result<String, ApiError> {
-        let key = self.mask_key(access.workspace)?;
+    pub(crate) fn pseudonym(&self, workspace: WorkspaceId, identifier: &str) -> Result<String, ApiError> {
+        let key = self.mask_key(workspace)?;
         Ok(Mask::Hashed.text(&identifier.trim().to_lowercase(), key).unwrap_or_default().into_owned())
     }
 }
-
-/// Actions whose entries are bulk reads.
-const BULK: [&str; 5] = ["profiles.view", "profiles.export", "sql.ask", "privacy.answer", "events.view"];
 
 /// Entries of a workspace, the newest first.
 pub(crate) fn list(
@@ -421,8 +488,11 @@ pub(crate) fn list(
     let mut views = vec![];
     let mut after = before.map(|number| vec![Value::Int(number)]);
     loop {
-        let rows =
-            reader.scan(&Scan { after: after.take(), reverse: true, ..Scan::prefix(&schema::AUDIT, vec![], AT_ONCE) })?;
+        let rows = reader.scan(&Scan {
+            after: after.take(),
+            reverse: true,
+            ..Scan::prefix(&schema::AUDIT, vec![], AT_ONCE)
+        })?;
         for row in &rows {
             let own = row[2].as_int()? == i64::from(workspace.0) || row[2].as_int()? == 0;
             if !own || caller.is_some_and(|caller| row[3].as_text().is_ok_and(|own| own != caller)) {
@@ -453,6 +523,17 @@ pub(crate) fn list(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_configuration_is_kept_without_its_secrets() {
+        let config = json!({
+            "url": "postgres://me:pw@db.example/x", "headers": {"Authorization": "Bearer x"}, "table": "t", "more": [{"api_key": 1}]
+        });
+        assert_eq!(
+            without_secrets(&config),
+            json!({ "url": "postgres://•••@db.example/x", "headers": "•••", "table": "t", "more": [{"api_key": "•••"}] })
+        );
+    }
 
     #[test]
     fn a_query_is_kept_without_what_it_compares_with() {

@@ -23,6 +23,7 @@ use super::{
     auth, body,
     events::{self, Received, accepted, answer, raw},
     land::{self, Delivery, Events},
+    mapping::in_order,
 };
 
 /// `GET` or `POST` `/v1/webhook`, `/v1/hook`, `/v1/hook/{key}`.
@@ -80,7 +81,7 @@ async fn take_webhook(ingest: &Ingest, path_key: Option<String>, request: Reques
 /// Pairs as an object of texts. A name that stands twice counts the last time.
 fn pairs(pairs: impl Iterator<Item = (String, String)>) -> Result<Box<RawValue>, Error> {
     let object: serde_json::Map<_, _> = pairs.map(|(name, value)| (name, value.into())).collect();
-    to_raw_value(&object).map_err(|error| Error::InvalidJson(error.to_string()))
+    to_raw_value(&in_order(object)).map_err(|error| Error::InvalidJson(error.to_string()))
 }
 
 /// What of a webhook's body is one event each: what the mapping's `each` finds, or the elements of an array, or all.

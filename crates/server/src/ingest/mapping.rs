@@ -161,13 +161,20 @@ impl Mapping {
                 put(event.entry("traits").or_insert_with(|| Map::new().into()), name, value);
             }
         }
-        let mut json = Value::Object(event).to_string();
+        let mut json = in_order(event).to_string();
         if let Some(name) = whole {
             json.truncate(json.len() - 1);
             json += &format!(r#","{name}":{}}}"#, item.get());
         }
         Ok(json)
     }
+}
+
+/// The object with its members by name, however they came: the same event is the same bytes.
+pub(super) fn in_order(object: Map<String, Value>) -> Value {
+    let mut object = Value::Object(object);
+    object.sort_all_objects();
+    object
 }
 
 impl Template {

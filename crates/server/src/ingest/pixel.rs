@@ -22,6 +22,7 @@ use super::{
     auth,
     events::gpc,
     land::{self, Delivery, Events},
+    mapping::in_order,
 };
 
 /// One transparent pixel (GIF89a).
@@ -54,7 +55,7 @@ async fn take(ingest: &Ingest, uri: &Uri, gpc: bool, kind: Kind) -> Result<(), E
     if !event.contains_key("userId") && !event.contains_key("anonymousId") {
         event.insert("anonymousId".into(), uuid(&*ingest.rng).into());
     }
-    let event = to_raw_value(&event).map_err(|error| Error::InvalidJson(error.to_string()))?;
+    let event = to_raw_value(&in_order(event)).map_err(|error| Error::InvalidJson(error.to_string()))?;
     let delivery = Delivery {
         source: &source,
         entry: Entry::Call(kind),
@@ -94,6 +95,6 @@ mod tests {
             put(&mut event, name, "1".into());
         }
         expect_test::expect![[r#"{"":"1","a":{"b":{"c":{"d":{"e":{"f":{"g":{"h.i.j":"1"}}}}}}},"event":{"x":"1"},"properties":{"a":"1","b":{"c":"1"}}}"#]]
-            .assert_eq(&Value::Object(event).to_string());
+            .assert_eq(&in_order(event).to_string());
     }
 }

@@ -30,6 +30,38 @@ pub(crate) struct Endpoint {
     pub shows: Shows,
 }
 
+/// What of a request stands in the audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audited {
+    /// Nothing: it looks at one person, or at definitions.
+    No,
+    /// That people are read in bulk.
+    Read,
+    /// What it changes.
+    Change,
+}
+
+/// What of a request stands in the audit log. What is not known to change nothing counts as a change.
+pub(crate) fn audited(method: &Method, path: &str) -> Audited {
+    let path = path.strip_prefix("/api/v1").unwrap_or(path);
+    match (method.as_str(), path) {
+        ("GET", "/profiles" | "/conflicts" | "/segments/{name}/members" | "/objects/{type}" | "/stream") => {
+            Audited::Read
+        }
+        ("GET", "/linkage/queue" | "/linkage/suspects" | "/dead-letters" | "/log/records") => Audited::Read,
+        ("POST", "/segments/export" | "/sql" | "/privacy/access") => Audited::Read,
+        ("GET" | "HEAD", _) => Audited::No,
+        // They only ask.
+        ("POST", "/segments/preview" | "/segments/overlap" | "/settings/try" | "/access-policies/try") => Audited::No,
+        ("POST", "/consents/decide" | "/consents/reach" | "/consents/policy/try") => Audited::No,
+        ("POST", "/sources/{name}/preparation/try" | "/privacy/erasures/preview" | "/privacy/receipts/check") => {
+            Audited::No
+        }
+        ("POST", "/log/verify" | "/audit/check") => Audited::No,
+        _ => Audited::Change,
+    }
+}
+
 const fn of(action: Action, shows: Shows) -> Endpoint {
     Endpoint { action: Some(action), shows }
 }
@@ -134,6 +166,8 @@ pub(crate) fn endpoint(method: &Method, path: &str) -> Option<Endpoint> {
         ("PUT", "/grants" | "/access-policies" | "/teams/{team}/members/{email}") => of(PeopleEdit, Nobody),
         ("DELETE", "/grants" | "/keys/{number}" | "/teams/{team}/members/{email}") => of(PeopleEdit, Nobody),
         ("POST", "/access-policies/try") => of(PeopleView, Nobody),
+        ("GET", "/audit" | "/audit/head") => of(AuditView, Nobody),
+        ("POST", "/audit/check") => of(AuditCheck, Nobody),
         _ => return None,
     })
 }

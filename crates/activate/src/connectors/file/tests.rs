@@ -203,11 +203,11 @@ async fn what_the_files_look_like() {
         k1,enter,vip,p_1,2027-01-15T08:00:00.000Z,'=1+1
         k2,event,,p_2,2027-01-15T08:00:00.000Z,
         ndjson-0/out_2027-01-15T08-00-00.000Z_1_0.ndjson
-        {"created_at":"2027-01-15T08:00:00.000Z","key":"k1","kind":"enter","payload":{"action":"enter","at":"2027-01-15T08:00:00.000Z","profile":{"id":"p_1","identifiers":[{"kind":"email","value":"1@example.com"}],"traits":{"note":"=1+1","plan":"pro"}},"segment":"vip","type":"audience"}}
-        {"created_at":"2027-01-15T08:00:00.000Z","key":"k2","kind":"event","payload":{"event":"order","profile":{"id":"p_2"},"type":"track"}}
+        {"key":"k1","kind":"enter","created_at":"2027-01-15T08:00:00.000Z","payload":{"type":"audience","action":"enter","segment":"vip","at":"2027-01-15T08:00:00.000Z","profile":{"id":"p_1","identifiers":[{"kind":"email","value":"1@example.com"}],"traits":{"plan":"pro","note":"=1+1"}}}}
+        {"key":"k2","kind":"event","created_at":"2027-01-15T08:00:00.000Z","payload":{"type":"track","event":"order","profile":{"id":"p_2"}}}
         ndjson-1/out_2027-01-15T08-00-00.000Z_1_0.ndjson
-        {"created_at":"2027-01-15T08:00:00.000Z","event":null,"key":"k1","kind":"enter","profile":"p_1","segment":"vip"}
-        {"created_at":"2027-01-15T08:00:00.000Z","event":"order","key":"k2","kind":"event","profile":"p_2","segment":""}
+        {"key":"k1","kind":"enter","created_at":"2027-01-15T08:00:00.000Z","segment":"vip","profile":"p_1","event":null}
+        {"key":"k2","kind":"event","created_at":"2027-01-15T08:00:00.000Z","segment":"","profile":"p_2","event":"order"}
         audience/vip.csv
         id,identifiers,traits.note,traits.none
         p_1,email:1@example.com,'=1+1,

@@ -29,7 +29,7 @@ async fn an_answer_comes_in_as_an_event_at_the_key() {
     assert_eq!(outcome(&*target, Kind::Enter).await, done("answered, 2 traits"));
     let request = &receiver.requests()[0];
     assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", "/people?email=1%40example%2Ecom"));
-    expect![[r#"1 bought {"context":{"externalIds":[{"collection":"users","encoding":"none","id":"1@example.com","type":"email"}]},"messageId":"k7","traits":{"company":"Acme","tags":["a","b"]},"type":"identify"}"#]]
+    expect![[r#"1 bought {"type":"identify","messageId":"k7","context":{"externalIds":[{"id":"1@example.com","type":"email","collection":"users","encoding":"none"}]},"traits":{"company":"Acme","tags":["a","b"]}}"#]]
         .assert_eq(&landing.taken().join("\n"));
 }
 
