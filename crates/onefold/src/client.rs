@@ -30,6 +30,9 @@ pub struct Running {
     /// Where it answers SQL over PostgreSQL's protocol, if it does: `127.0.0.1:5433`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sql: Option<String>,
+    /// Where it listens with TLS, if it does: `0.0.0.0:8443`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
 }
 
 /// A way to the API.

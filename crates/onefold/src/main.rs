@@ -11,6 +11,7 @@ mod demo;
 mod output;
 mod serve;
 mod settings;
+mod tls;
 mod wiring;
 
 use clap::Parser;

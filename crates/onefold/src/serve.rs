@@ -1,6 +1,12 @@
 //! The server: listens, ticks, and stops in good order.
 
-use std::{fs, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fs,
+    future::{Future, IntoFuture as _},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use onefold_server::{App, SqlGate};
 use tokio::net::TcpListener;
@@ -9,6 +15,7 @@ use crate::{
     Failure,
     client::{Running, SERVER_FILE},
     settings::Settings,
+    tls::TlsListener,
     wiring::{self, Started},
 };
 
@@ -54,21 +61,35 @@ impl Server {
                 Some(address.to_string())
             }
         };
-        let running = Running { url: format!("http://{address}"), pid: std::process::id(), sql };
+        let tls = TlsListener::open(&settings.server).await?;
+        let tls_address = tls.as_ref().map(|tls| tls.address().to_string());
+        let running =
+            Running { url: format!("http://{address}"), pid: std::process::id(), sql, tls: tls_address.clone() };
         let file = settings.data.join(SERVER_FILE);
         fs::write(&file, serde_json::to_vec(&running).unwrap_or_default())?;
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let router = onefold_server::router(&app);
-        let mut stopping = stopped.clone();
-        let shutdown = async move {
+        let shutdown = |mut stopping: tokio::sync::watch::Receiver<bool>| async move {
             let _ = stopping.wait_for(|stop| *stop).await;
         };
+        let (with_tls, of_tls) = (router.clone(), shutdown(stopped.clone()));
+        let plain = axum::serve(listener, router).with_graceful_shutdown(shutdown(stopped.clone()));
         let task = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(shutdown).await {
+            let encrypted = async {
+                match tls {
+                    Some(tls) => axum::serve(tls, with_tls).with_graceful_shutdown(of_tls).await,
+                    None => Ok(()),
+                }
+            };
+            let (plain, encrypted) = tokio::join!(plain.into_future(), encrypted);
+            for error in [plain, encrypted].into_iter().filter_map(Result::err) {
                 tracing::error!(%error, "the server ended");
             }
         });
         tokio::spawn(tick(app.clone(), stopped));
+        if let Some(address) = tls_address {
+            tracing::info!(address, "listening with TLS");
+        }
         tracing::info!(%address, data = %settings.data.display(), "listening");
         let grace = Duration::from_secs(settings.server.grace_s);
         Ok(Server { app, address, file, stop, task, grace })

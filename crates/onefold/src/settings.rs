@@ -35,6 +35,9 @@ pub struct Settings {
 #[serde(deny_unknown_fields)]
 pub struct Server {
     pub listen: String,
+    pub tls_listen: String,
+    pub tls_certificate: PathBuf,
+    pub tls_key: PathBuf,
     pub public_url: String,
     pub grace_s: u64,
 }

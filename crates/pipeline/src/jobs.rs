@@ -407,7 +407,11 @@ impl Partition {
         }
         self.effects.nodes.insert(node);
         self.effects.people.insert((workspace, own.profile));
-        let changed = Changed { traits: smallvec![name.to_owned()], ..Changed::default() };
+        // Another law may hold where the person lives now, and with it another value may count.
+        let definitions = &self.workspaces[&workspace];
+        let consent = definitions.policy.residence.reads(name);
+        let all = consent && definitions.survivorship.asks_consent();
+        let changed = Changed { traits: smallvec![name.to_owned()], consent, all, ..Changed::default() };
         self.decide_node(workspace, node, &changed, offset);
         Ok(())
     }

@@ -53,8 +53,8 @@ fn clean_trims_composes_and_finds_nulls_in_disguise() {
         clean,
         event,
         expect![[r#"
-        {"properties":{"note":"a b","other":" x "},"traits":{"city":null,"n":7,"name":"Zoë Nowak","phone":null,"zip":"00-950"},"type":"identify"}
-        step 0: 4"#]],
+            {"type":"identify","properties":{"note":"a b","other":" x "},"traits":{"name":"Zoë Nowak","phone":null,"city":null,"n":7,"zip":"00-950"}}
+            step 0: 4"#]],
     );
     let own = json!([{ "step": "clean", "of": ["traits.*"], "nulls": ["none given"] }]);
     expect![[r#"{"a":null,"b":"n/a"}"#]].assert_eq(&traits(own, json!({ "a": "None  given", "b": "n/a" })));
@@ -213,23 +213,23 @@ fn values_move_part_and_join() {
         steps,
         event,
         expect![[r#"
-        {"traits":{"address":{"number":"5A","street":"ul. Długa","unit":"7"},"city":"Warszawa","email":"a@b.c","firstName":"Anna Maria","full":"Nowak, Anna Maria","lastName":"Nowak","line":"ul. Długa 5a/7","place":"00-950 Warszawa","sex":"female"},"type":"identify"}
-        step 0: 1
-        step 1: 2
-        step 2: 1
-        step 3: 3
-        step 4: 1
-        step 5: 1"#]],
+            {"type":"identify","traits":{"sex":"female","full":"Nowak, Anna Maria","address":{"street":"ul. Długa","number":"5A","unit":"7"},"city":"Warszawa","line":"ul. Długa 5a/7","email":"a@b.c","lastName":"Nowak","firstName":"Anna Maria","place":"00-950 Warszawa"}}
+            step 0: 1
+            step 1: 2
+            step 2: 1
+            step 3: 3
+            step 4: 1
+            step 5: 1"#]],
     );
     let line = |line: &str| {
         let all = traits(json!([{ "step": "address", "of": "traits.l", "into": "traits.a" }]), json!({ "l": line }));
         serde_json::from_str::<Value>(&all).map_or_else(|_| "stays".to_owned(), |all| all["a"].to_string())
     };
     expect![[r#"
-        {"number":"221B","street":"Baker Street"}
-        {"number":"12","street":"Hauptstr."}
+        {"street":"Baker Street","number":"221B"}
+        {"street":"Hauptstr.","number":"12"}
         stays
-        {"number":"4","street":"Rue de Rivoli"}"#]]
+        {"street":"Rue de Rivoli","number":"4"}"#]]
     .assert_eq(&["221B Baker Street", "Hauptstr. 12", "Rynek", "Rue de Rivoli, 4"].map(line).join("\n"));
 }
 
@@ -254,15 +254,15 @@ fn numbers_are_gathered_cut_and_stretched() {
         steps,
         event,
         expect![[r#"
-        {"event":"Order","properties":{"age":"30-39","band":"middle","born":"1990-05","count":3,"items":[{"price":0.1},{"price":"0.2"},{"price":29.7}],"options":{"colour":"red","size":5},"score":0.25,"total":30,"zip":"80"},"type":"track"}
-        step 0: 1
-        step 1: 1
-        step 2: 1
-        step 3: 1
-        step 4: 1
-        step 5: 1
-        step 6: 1
-        step 7: 1"#]],
+            {"type":"track","event":"Order","properties":{"items":[{"price":0.1},{"price":"0.2"},{"price":29.7}],"options":{"colour":"red","size":5},"score":0.25,"age":"30-39","born":"1990-05","zip":"80","total":30,"count":3,"band":"middle"}}
+            step 0: 1
+            step 1: 1
+            step 2: 1
+            step 3: 1
+            step 4: 1
+            step 5: 1
+            step 6: 1
+            step 7: 1"#]],
     );
 }
 
@@ -281,11 +281,11 @@ fn expressions_derive_values() {
         steps,
         event,
         expect![[r#"
-        {"context":{"call":"track!"},"event":"Order","properties":{"items":[{"size":1,"sku":"a"},{"size":2,"sku":"b"}],"large":["b"],"price":9.5,"quantity":2,"revenue":19.0},"traits":{"city":"Berlin","region":"DE"},"type":"track"}
-        step 0: 1
-        step 1: 1
-        step 2: 1
-        step 4: 1"#]],
+            {"type":"track","event":"Order","traits":{"city":"Berlin","region":"DE"},"properties":{"price":9.5,"quantity":2,"items":[{"sku":"a","size":1},{"sku":"b","size":2}],"revenue":19.0,"large":["b"]},"context":{"call":"track!"}}
+            step 0: 1
+            step 1: 1
+            step 2: 1
+            step 4: 1"#]],
     );
 }
 
@@ -322,17 +322,17 @@ fn a_tracking_plan_allows_flags_drops_and_blocks() {
         plan("flag"),
         wrong(),
         expect![[r#"
-        {"context":{"violations":["properties.revenue: value is not of type \"number\""]},"event":"Order","properties":{"currency":"EUR","revenue":"free"},"type":"track"}
-        step 0: 1
-        violates: properties.revenue: value is not of type "number""#]],
+            {"type":"track","event":"Order","properties":{"revenue":"free","currency":"EUR"},"context":{"violations":["properties.revenue: value is not of type \"number\""]}}
+            step 0: 1
+            violates: properties.revenue: value is not of type "number""#]],
     );
     check(
         plan("drop"),
         wrong(),
         expect![[r#"
-        {"event":"Order","properties":{"currency":"EUR"},"type":"track"}
-        step 0: 1
-        violates: properties.revenue: value is not of type "number""#]],
+            {"type":"track","event":"Order","properties":{"currency":"EUR"}}
+            step 0: 1
+            violates: properties.revenue: value is not of type "number""#]],
     );
     check(plan("block"), wrong(), expect![[r#"blocked: properties.revenue: value is not of type "number""#]]);
     check(plan("block"), json!({ "type": "track", "event": "Viewed", "properties": {} }), expect![[r#""#]]);
@@ -462,7 +462,7 @@ fn nothing_goes_past_the_steps_and_nothing_changes_what_the_person_said() {
     let prepared = serde_json::from_value::<Preparation>(steps).unwrap().compile().unwrap();
     // Half a surrogate pair, as senders that cut texts make it.
     let cut = prepared.apply(r#"{"traits":{"bio":"x\ud83d","b":"\ud83d\ude00 \\ud83d","pesel":"1"}}"#);
-    assert_eq!(cut.json.unwrap(), "{\"traits\":{\"b\":\"\u{1f600} \\\\ud83d\",\"bio\":\"x\u{fffd}\"}}");
+    assert_eq!(cut.json.unwrap(), "{\"traits\":{\"bio\":\"x\u{fffd}\",\"b\":\"\u{1f600} \\\\ud83d\"}}");
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(200), "]".repeat(200));
     for unreadable in [r#"{"traits":{"pesel":"1"},"n":1e999}"#, &deep] {
         let outcome = prepared.apply(unreadable);
@@ -479,7 +479,7 @@ fn what_is_dropped_says_nothing_of_what_others_said() {
         json!([{ "step": "drop", "of": ["traits.*"] }]),
         json!({ "type": "identify", "traits": { "city": "Radom", "name": "Ada" } }),
         expect![[r#"
-            {"traits":{},"type":"identify"}
+            {"type":"identify","traits":{}}
             step 0: 2"#]],
     );
 }
@@ -494,11 +494,11 @@ fn a_plan_that_drops_takes_only_what_does_not_fit() {
         json!({ "properties": { "price": 7, "anna@example.com": 1 },
                 "context": { "consentManagement": { "deniedConsentIds": ["ads"] }, "ip": 5, "page": {} } }),
         expect![[r#"
-            {"context":{"consentManagement":{"deniedConsentIds":["ads"]}},"properties":{"price":7}}
+            {"properties":{"price":7},"context":{"consentManagement":{"deniedConsentIds":["ads"]}}}
             step 0: 4
+            violates: properties: 1 members are not in the plan
             violates: context.ip: value is not of type "string"
-            violates: context: 2 members are not in the plan
-            violates: properties: 1 members are not in the plan"#]],
+            violates: context: 2 members are not in the plan"#]],
     );
     check(
         json!([{ "step": "validate", "schema": schema, "mode": "drop" }]),

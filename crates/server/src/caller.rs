@@ -65,8 +65,11 @@ impl Identity {
 #[derive(Default)]
 pub(crate) struct Decided {
     policies: RwLock<HashMap<WorkspaceId, (i64, Arc<Policies>)>>,
-    rights: RwLock<HashMap<(WorkspaceId, i64, Principal, Circumstances), Arc<Rights>>>,
+    rights: RwLock<HashMap<Question, Arc<Rights>>>,
 }
+
+/// Whose rights, by which version of a workspace's policies.
+type Question = (WorkspaceId, i64, Principal, Circumstances);
 
 /// Rights that are kept; above that all are worked out again.
 const RIGHTS_MAX: usize = 10_000;

@@ -20,3 +20,4 @@ mod signals;
 mod sql;
 mod steward;
 mod support;
+mod tls;

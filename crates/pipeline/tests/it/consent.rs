@@ -1,7 +1,8 @@
 //! Consent, as segments ask it.
 
 use onefold_model::{
-    command::Command,
+    Value::{Null, Text},
+    command::{Command, IdentifierRef},
     consent::{State, Unstated},
 };
 use onefold_pipeline::{erase, ledger};
@@ -30,6 +31,26 @@ fn signals_gate_a_segment_and_the_unreadable_denies() {
     assert_eq!(row.len(), 5);
     let decision = &world.profile("u1").unwrap().consent["marketing"];
     assert!(!decision.allowed && decision.row.is_some());
+}
+
+/// A steward says where somebody lives: from then on that law decides.
+#[test]
+fn where_a_steward_says_somebody_lives_decides() {
+    let mut world = World::new();
+    let policy = r#"{"unstated":"deny","residence":{"country":["country"]},"purposes":{"marketing":{}},
+        "jurisdictions":{"US":{"of":["US"],"unstated":"allow"}}}"#;
+    world.command(Command::ConsentPolicy(serde_json::from_str(policy).unwrap()));
+    world.segment("reach", "may be reached for marketing");
+    world.send(identify("u1", json!({ "country": "US" })));
+    assert_eq!(world.run().members("reach"), ["u1"]);
+    for (country, members) in [(Some("DE"), vec![]), (None, vec!["u1"]), (Some("US"), vec!["u1"]), (Some(""), vec![])] {
+        world.advance(1000);
+        let subject = IdentifierRef { kind: "user_id".to_owned(), value: "u1".to_owned() };
+        let value = country.map(|country| if country.is_empty() { Null } else { Text(country.into()) });
+        world.command(Command::Override { subject, name: "country".to_owned(), value });
+        assert_eq!(world.run().members("reach"), members, "{country:?}");
+        oracle::check(&world);
+    }
 }
 
 #[test]

@@ -20,31 +20,18 @@ async fn segments_settings() {
     let document: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
     expect![[r#"
         {
-          "consentSettings": {
-            "allCategories": [],
-            "hasUnmappedDestinations": true
-          },
-          "edgeFunction": {},
-          "enabledMiddleware": {},
           "integrations": {
             "Segment.io": {
-              "addBundledMetadata": true,
-              "apiHost": "e.example.com:8080/v1",
               "apiKey": "k",
-              "maybeBundledConfigIds": {},
+              "apiHost": "e.example.com:8080/v1",
               "protocol": "http",
-              "unbundledIntegrations": []
+              "addBundledMetadata": true,
+              "unbundledIntegrations": [],
+              "maybeBundledConfigIds": {}
             }
           },
-          "legacyVideoPluginsEnabled": false,
-          "metrics": {
-            "sampleRate": 0
-          },
-          "middlewareSettings": {
-            "routingRules": []
-          },
           "plan": {
-            "group": {
+            "track": {
               "__default": {
                 "enabled": true,
                 "integrations": {}
@@ -56,14 +43,27 @@ async fn segments_settings() {
                 "integrations": {}
               }
             },
-            "track": {
+            "group": {
               "__default": {
                 "enabled": true,
                 "integrations": {}
               }
             }
           },
-          "remotePlugins": []
+          "middlewareSettings": {
+            "routingRules": []
+          },
+          "enabledMiddleware": {},
+          "metrics": {
+            "sampleRate": 0
+          },
+          "remotePlugins": [],
+          "legacyVideoPluginsEnabled": false,
+          "edgeFunction": {},
+          "consentSettings": {
+            "allCategories": [],
+            "hasUnmappedDestinations": true
+          }
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&document).unwrap());
     assert_eq!(world.send(get("/v1/projects/wrong/settings")).await.status, 401);
@@ -86,7 +86,7 @@ async fn rudderstacks_source_configuration() {
         ["/sourceConfig", "/sourceConfig/", "//sourceConfig", "//sourceConfig/", "/sourceConfig/?p=cdn&v=3&writeKey=k"]
     {
         let answer = world.send(get(path).basic("k:")).await;
-        expect![[r#"200 {"source":{"config":{"statsCollection":{"errors":{"enabled":false},"metrics":{"enabled":false}}},"dataplanes":{},"destinations":[],"enabled":true,"id":"1","name":"web","updatedAt":"2026-11-21T20:30:00.000Z","workspaceId":"1","writeKey":"k"},"updatedAt":"2026-11-21T20:30:00.000Z"}"#]]
+        expect![[r#"200 {"source":{"id":"1","name":"web","workspaceId":"1","writeKey":"k","enabled":true,"dataplanes":{},"config":{"statsCollection":{"errors":{"enabled":false},"metrics":{"enabled":false}}},"destinations":[],"updatedAt":"2026-11-21T20:30:00.000Z"},"updatedAt":"2026-11-21T20:30:00.000Z"}"#]]
             .assert_eq(&answer.line());
     }
     let check = async |ask, expect: expect_test::Expect| expect.assert_eq(&world.send(ask).await.line());
