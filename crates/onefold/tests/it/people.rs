@@ -162,6 +162,14 @@ fn each_role_sees_what_its_masks_leave() {
         let answer = house.send(&key, Method::POST, "/segments/preview", &json!({ "text": text }));
         assert_eq!(answer.status(), 403, "{text}");
     }
+    // Nor explained, through whichever segment.
+    for (name, condition) in [("ada", r#"trait email = "ada@example.com""#), ("hers", r#"in segment "ada""#)] {
+        let file = house.folder.file("segment.json", &json!({ "name": name, "condition": condition }).to_string());
+        house.folder.run(&["segment", "set", file.to_str().unwrap()]);
+        let path = format!("/segments/{name}/explain?identifier=u1");
+        assert_eq!(house.send(&key, Method::GET, &path, &json!({})).status(), 403, "{name}");
+        assert_eq!(house.get(&house.token, &path)["holds"], true);
+    }
     let by = json!({ "text": "everyone", "by": ["diagnosis"] });
     assert_eq!(house.send(&key, Method::POST, "/segments/preview", &by).status(), 403);
     // The same in bulk.

@@ -190,9 +190,14 @@ pub async fn explain(
     app.read(move |app, reader| {
         let definitions = app.definitions(reader, access.workspace)?;
         known(&definitions, &name)?;
-        // Why somebody is in says what their values are.
-        if let Some(condition) = definitions.segments.get(&name).map(|segment| &segment.newest.condition) {
-            check_sight(&access, condition)?;
+        // Why somebody is in says what their values are, and those of the segments that it names.
+        let mut named = vec![name.clone()];
+        while let Some(name) = named.pop() {
+            let Some(segment) = definitions.segments.get(&name) else { continue };
+            for condition in std::iter::once(&segment.newest).chain(segment.in_force.as_ref().map(|(_, one)| one)) {
+                check_sight(&access, &condition.condition)?;
+                named_in(&condition.condition, &mut named);
+            }
         }
         let id = find(reader, &access, &query.identifier)?;
         let partition = access.workspace.partition(app.log.partitions());
@@ -214,6 +219,16 @@ pub(super) fn check_sight(access: &Access, condition: &Condition) -> Result<(), 
                 cure,
             ))
         }
+    }
+}
+
+/// The segments that a condition names.
+fn named_in(condition: &Condition, names: &mut Vec<String>) {
+    match condition {
+        Condition::All(all) | Condition::Any(all) => all.iter().for_each(|one| named_in(one, names)),
+        Condition::Not(one) => named_in(one, names),
+        Condition::Segment(name) => names.push(name.clone()),
+        _ => {}
     }
 }
 

@@ -43,18 +43,21 @@ pub(crate) struct Taken<'a> {
     pub password: &'a str,
 }
 
-/// Wrong tries, by e-mail address.
+/// Wrong tries, by e-mail address. Passwords are checked one at a time: whoever tries many at once keeps one core busy and no more.
 #[derive(Default)]
-pub(crate) struct Tries(Mutex<HashMap<String, (u32, Timestamp)>>);
+pub(crate) struct Tries {
+    wrong: Mutex<HashMap<String, (u32, Timestamp)>>,
+    turn: Mutex<()>,
+}
 
 impl Tries {
     /// Milliseconds to wait before the next try.
     fn wait(&self, name: &str, now: Timestamp) -> i64 {
-        self.0.lock().get(name).map_or(0, |(_, until)| (until.0 - now.0).max(0))
+        self.wrong.lock().get(name).map_or(0, |(_, until)| (until.0 - now.0).max(0))
     }
 
     fn failed(&self, name: &str, now: Timestamp) {
-        let mut tries = self.0.lock();
+        let mut tries = self.wrong.lock();
         if tries.len() >= NAMES_MAX {
             // Whoever waits goes on waiting.
             tries.retain(|_, (_, until)| until.0 > now.0);
@@ -68,7 +71,7 @@ impl Tries {
     }
 
     fn succeeded(&self, name: &str) {
-        self.0.lock().remove(name);
+        self.wrong.lock().remove(name);
     }
 }
 
@@ -97,6 +100,7 @@ impl App {
         code: Option<&str>,
     ) -> Result<(SignedIn, String), ApiError> {
         let (name, now) = (super::address(email), self.clock.now());
+        let _turn = self.tries.turn.lock();
         let wait = self.tries.wait(&name, now);
         if wait > 0 {
             let seconds = wait / 1000 + 1;
