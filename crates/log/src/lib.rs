@@ -12,7 +12,7 @@ pub mod conformance;
 mod memory;
 mod sqlite;
 
-use std::{future::Future, ops::Range, pin::Pin};
+use std::{future::Future, ops::Range, path::Path, pin::Pin};
 
 pub use batch::{BATCH_BYTES_MAX, Batch, FrameError, Kind, PushError, RECORD_BYTES_MAX};
 pub use block::{Block, Codec, Record};
@@ -80,6 +80,13 @@ pub trait EventLog: Send + Sync {
     ///
     /// On an error some may be emptied and others not: what was asked is done when a later call gives `Ok`.
     fn erase(&self, partition: Partition, ranges: &[Range<Offset>]) -> Result<u64, ReadError>;
+
+    /// Writes the log as it is at one moment into a new file at `path`, while others go on; what reads that file is a log of the same
+    /// kind. An error where the log has tools of its own for that.
+    fn copy_to(&self, path: &Path) -> Result<(), ReadError> {
+        let _ = path;
+        Err(ReadError::Store { operation: "copy", cause: "this kind of log is not copied".into() })
+    }
 
     /// Reads every block of `partition`, checks it, calls `on_fault` for each that is damaged or missing, and goes on.
     fn verify(&self, partition: Partition, on_fault: &mut dyn FnMut(Fault)) -> Result<Verified, ReadError>;

@@ -240,6 +240,11 @@ impl EventLog for SqliteLog {
         damaged.map_or(Ok(count), Err)
     }
 
+    fn copy_to(&self, path: &Path) -> Result<(), ReadError> {
+        let text = path.to_string_lossy();
+        self.readers.with("copy", |c| c.execute("VACUUM INTO ?1", [text.as_ref()]).map(drop).map_err(failed("copy")))
+    }
+
     fn verify(&self, partition: Partition, on_fault: &mut dyn FnMut(Fault)) -> Result<Verified, ReadError> {
         self.check(partition)?;
         let expected = self.start(partition)?;

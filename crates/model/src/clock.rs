@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
+/// Milliseconds in an hour.
+pub const HOUR_MS: i64 = 3_600_000;
 /// Milliseconds in a day of 24 hours.
 pub const DAY_MS: i64 = 86_400_000;
 

@@ -102,6 +102,13 @@ pub enum Command {
     Survivorship(Survivorship),
     /// What fields hold, as stewards say, from now on.
     Classes(Classes),
+    /// A setting of how the house governs what it holds, from now on: `collection`, `approvals`, … No fold depends on it.
+    Govern {
+        /// Which.
+        name: String,
+        /// As the server reads it.
+        value: serde_json::Value,
+    },
     /// What is done to a source's events before they are used, from now on.
     Prepare {
         /// Which source.
@@ -238,6 +245,7 @@ impl Command {
             Command::Survivorship(_) => ("setting", "survivorship"),
             Command::Classes(_) => ("setting", "classes"),
             Command::LinkModel { .. } => ("setting", "link_model"),
+            Command::Govern { name, .. } => ("governance", name),
             Command::SegmentSet(definition) => ("segment", &definition.name),
             Command::SegmentRemove(name) => ("segment", name),
             Command::ComputedSet(definition) => ("computed", &definition.name),

@@ -14,6 +14,7 @@ pub mod id;
 pub mod identity;
 pub mod json;
 pub mod object;
+pub mod opendsr;
 pub mod profile;
 pub mod rng;
 pub mod segment;

@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use crate::commands::people::{Audit, Field, Key, Role, User};
+pub use crate::commands::{
+    backup::{Backup, Restore},
+    governance::{Approval, Catalog, Governance, Report, Request, Retention},
+    people::{Audit, Field, Key, Role, User},
+};
 
 /// Collect, unify and use what is known of customers, under their consent.
 #[derive(Debug, Parser)]
@@ -87,6 +91,23 @@ pub enum Command {
     /// What people may ask for under privacy law: erasure, and not to be let in again.
     #[command(subcommand)]
     Privacy(Privacy),
+    /// What people ask for under privacy law, and how far that is.
+    #[command(subcommand)]
+    Request(Request),
+    /// How data are governed: what is collected for what, who approves, who answers for a field, how long things stay.
+    #[command(subcommand)]
+    Governance(Governance),
+    /// What takes a second person.
+    #[command(subcommand)]
+    Approval(Approval),
+    /// The data directory: every field, who answers for it, what it is for, and where it goes.
+    Catalog(Catalog),
+    /// What is kept too long.
+    #[command(subcommand)]
+    Retention(Retention),
+    /// Reports for authorities.
+    #[command(subcommand)]
+    Report(Report),
     /// Who works here.
     #[command(subcommand)]
     User(User),
@@ -122,6 +143,11 @@ pub enum Command {
     /// The log.
     #[command(subcommand)]
     Log(Log),
+    /// Backups of the whole folder: encrypted, signed, made while it runs.
+    #[command(subcommand)]
+    Backup(Backup),
+    /// Put a backup into an empty data folder; whoever was erased since is forgotten again.
+    Restore(Restore),
     /// Make derived state anew from the log.
     Rebuild,
     /// Processes of the cluster engine; their ports belong into a private network.

@@ -28,6 +28,9 @@ pub struct Settings {
     pub engine: Engine,
     pub delivery: Delivery,
     pub egress: Egress,
+    pub mail: Mail,
+    pub opendsr: OpenDsr,
+    pub backup: Backup,
     pub telemetry: Telemetry,
 }
 
@@ -65,6 +68,7 @@ pub struct State {
     pub url: String,
     pub schema: String,
     pub cache_bytes: u64,
+    pub seal_key: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -102,6 +106,31 @@ pub struct Delivery {
 pub struct Egress {
     pub allowed: Vec<String>,
     pub exports_allowed: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    pub url: String,
+    pub from: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenDsr {
+    pub domain: String,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    pub to: String,
+    pub options: BTreeMap<String, serde_json::Value>,
+    pub recipient: String,
+    pub every_hours: u64,
+    pub keep: usize,
 }
 
 #[derive(Debug, Clone, Deserialize)]

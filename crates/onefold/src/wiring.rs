@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use onefold_backup::Place;
 use onefold_lake::Budget;
 use onefold_lake_delta::{DeltaLake, Engine};
 use onefold_log::{Codec, EventLog, SqliteLog, SqliteLogSettings};
@@ -17,8 +18,16 @@ use onefold_model::{
     event::Limits,
     rng::{self, SystemRng},
 };
-use onefold_server::{App, AppSettings, Components, LakeComponents, LakeSettings, ingest::IngestSettings};
-use onefold_state::{PostgresSettings, PostgresStore, SqliteSettings, SqliteStore, StateStore, schema};
+use onefold_server::{
+    App, AppSettings, Components, LakeComponents, LakeSettings,
+    backup::{BackupSettings, SEAL_KEY},
+    ingest::IngestSettings,
+    requests::{MailSettings, OpenDsrSettings},
+};
+use onefold_state::{
+    PostgresSettings, PostgresStore, SealKey, SealedStore, SqliteSettings, SqliteStore, StateStore, schema,
+};
+use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use url::Url;
 
 use crate::{
@@ -54,25 +63,26 @@ pub fn start(settings: &Settings) -> Result<Started, Failure> {
                 "if another onefold runs on this folder, stop it, or let it finish; else run `onefold log verify`";
             Failure::new(error.to_string(), cure)
         })?);
-    let store: Arc<dyn StateStore> = match settings.state.store {
+    let store: Box<dyn StateStore> = match settings.state.store {
         Store::Sqlite => {
             let options = SqliteSettings { cache_bytes: settings.state.cache_bytes, ..SqliteSettings::default() };
-            Arc::new(SqliteStore::open(settings.data.join("state.db"), schema::ALL, options).map_err(state_failure)?)
+            Box::new(SqliteStore::open(settings.data.join("state.db"), schema::ALL, options).map_err(state_failure)?)
         }
         Store::Postgres => {
             let options = PostgresSettings {
                 schema: settings.state.schema.clone(),
                 ..PostgresSettings::new(settings.state.url.as_str())
             };
-            Arc::new(PostgresStore::connect(schema::ALL, &options).map_err(state_failure)?)
+            Box::new(PostgresStore::connect(schema::ALL, &options).map_err(state_failure)?)
         }
     };
+    let store: Arc<dyn StateStore> = Arc::new(seal(settings, store)?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let lake = Arc::new(DeltaLake::open(lake_settings(settings)?, clock.clone()).map_err(lake_failure)?);
     let engine = Arc::new(engine(settings, lake.clone())?);
     let lake = LakeComponents { engine: engine.clone(), lake };
     let components = Components { log, store, clock, rng: Arc::new(SystemRng), lake };
-    let app = App::start(components, app_settings(settings, token));
+    let app = App::start(components, app_settings(settings, token)?);
     app.map(|app| Started { app, engine }).map_err(|error| Failure::new(error.message, error.cure))
 }
 
@@ -121,10 +131,10 @@ fn lake_failure(cause: String) -> Failure {
     Failure::new(cause, "check [lake] in the settings: file:///…, s3://bucket/…, gs://… or az://…, and its options")
 }
 
-fn app_settings(settings: &Settings, token: String) -> AppSettings {
+fn app_settings(settings: &Settings, token: String) -> Result<AppSettings, Failure> {
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let rate = settings.ingest.source_events_per_s_max;
-    AppSettings {
+    Ok(AppSettings {
         data_folder: settings.data.clone(),
         token,
         ingest: IngestSettings {
@@ -149,7 +159,86 @@ fn app_settings(settings: &Settings, token: String) -> AppSettings {
         egress_allowed: settings.egress.allowed.clone(),
         exports_allowed: settings.egress.exports_allowed.clone(),
         process: settings.pipeline.run,
+        mail: mail_settings(settings)?,
+        opendsr: opendsr_settings(settings)?,
+        backup: backup_settings(settings)?,
+    })
+}
+
+fn mail_settings(settings: &Settings) -> Result<Option<MailSettings>, Failure> {
+    let own = &settings.mail;
+    if own.url.is_empty() {
+        return Ok(None);
     }
+    let read = MailSettings::read(&own.url, &own.from, &settings.server.public_url);
+    read.map(Some).map_err(|cause| Failure::new(cause, "correct the settings; see config.default.toml"))
+}
+
+fn opendsr_settings(settings: &Settings) -> Result<Option<OpenDsrSettings>, Failure> {
+    let own = &settings.opendsr;
+    if own.domain.is_empty() {
+        return Ok(None);
+    }
+    let failure = |what: &str, path: &Path, error: &dyn std::fmt::Display| {
+        let cause = format!("the {what} of [opendsr], {}, cannot be read: {error}", path.display());
+        Failure::new(cause, "give the paths of PEM files, as [opendsr] certificate and key")
+    };
+    let certificate =
+        fs::read_to_string(&own.certificate).map_err(|error| failure("certificate", &own.certificate, &error))?;
+    let key = PrivateKeyDer::from_pem_file(&own.key).map_err(|error| failure("key", &own.key, &error))?;
+    let read = OpenDsrSettings::new(own.domain.clone(), certificate, key.secret_der());
+    read.map(Some).map_err(|cause| Failure::new(cause, "give an RSA key: openssl req -newkey rsa:2048"))
+}
+
+/// Where backups are kept: `to`, or what the settings name.
+pub fn backup_place(settings: &Settings, to: Option<&str>) -> Result<Place, Failure> {
+    let own = &settings.backup;
+    let to = to.unwrap_or(&own.to);
+    if to.is_empty() {
+        let cure = "give --from, or set [backup] to in the settings; see docs/operate.md";
+        return Err(Failure::new("nothing says where backups are", cure));
+    }
+    let options = own.options.iter().map(|(name, value)| (name.clone(), plain(value)));
+    Place::open(to, options).map_err(|error| Failure::new(error.to_string(), "check [backup] in the settings"))
+}
+
+fn backup_settings(settings: &Settings) -> Result<Option<BackupSettings>, Failure> {
+    let own = &settings.backup;
+    if own.to.is_empty() {
+        return Ok(None);
+    }
+    let recipient = own.recipient.parse().map_err(|error| {
+        let cause = format!("[backup] recipient is no key that backups can be encrypted to: {error}");
+        Failure::new(cause, "make one with `onefold backup key`")
+    })?;
+    Ok(Some(BackupSettings {
+        place: backup_place(settings, None)?,
+        recipient,
+        every: (own.every_hours > 0).then(|| Duration::from_secs(own.every_hours * 60 * 60)),
+        keep: own.keep,
+        seal_key: seal_key_file(settings),
+    }))
+}
+
+/// The file with the key that secrets are sealed with.
+pub fn seal_key_file(settings: &Settings) -> PathBuf {
+    match settings.state.seal_key.as_os_str().is_empty() {
+        true => settings.data.join(SEAL_KEY),
+        false => settings.state.seal_key.clone(),
+    }
+}
+
+/// The store with its secrets sealed.
+pub fn seal(settings: &Settings, store: Box<dyn StateStore>) -> Result<SealedStore, Failure> {
+    let path = seal_key_file(settings);
+    let text = secret_file(&path, SealKey::BYTES)?;
+    let byte = |at: usize| text.get(2 * at..2 * at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let bytes: Option<Vec<u8>> = (0..text.len().div_ceil(2)).map(byte).collect();
+    let key = bytes.and_then(|bytes| SealKey::new(&bytes)).ok_or_else(|| {
+        let cause = format!("{} holds no key: {} bytes in hex", path.display(), SealKey::BYTES);
+        Failure::new(cause, "put back the one that was there; without it what it sealed has to be entered again")
+    })?;
+    SealedStore::new(store, key, schema::ALL).map_err(state_failure)
 }
 
 /// What a query may take.
@@ -183,13 +272,20 @@ pub fn make_folder(folder: &Path) -> Result<(), Failure> {
 
 /// The operator's token: made at the first start, kept in the data folder, readable by its owner alone.
 pub fn token(folder: &Path) -> Result<String, Failure> {
-    let path = folder.join("token");
-    if let Ok(token) = fs::read_to_string(&path)
-        && !token.trim().is_empty()
-    {
-        return Ok(token.trim().to_owned());
+    secret_file(&folder.join("token"), 32)
+}
+
+/// What stands in a file that its owner alone may read; so many random bytes in hex, where there is none yet.
+fn secret_file(path: &Path, bytes: usize) -> Result<String, Failure> {
+    match fs::read_to_string(path) {
+        Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let cause = format!("{} cannot be read: {error}", path.display());
+            return Err(Failure::new(cause, "let the user that Onefold runs as read it"));
+        }
+        _ => {}
     }
-    let token = rng::hex(&SystemRng, 32);
+    let secret = rng::hex(&SystemRng, bytes);
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
@@ -197,8 +293,8 @@ pub fn token(folder: &Path) -> Result<String, Failure> {
         use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
-    let mut file = options.open(&path)?;
-    writeln!(file, "{token}")?;
+    let mut file = options.open(path)?;
+    writeln!(file, "{secret}")?;
     file.sync_all()?;
-    Ok(token)
+    Ok(secret)
 }

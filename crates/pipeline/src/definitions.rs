@@ -86,6 +86,8 @@ pub struct Workspace {
     pub survivorship: Arc<Survivorship>,
     /// What fields hold, as stewards said.
     pub classes: Arc<Classes>,
+    /// How the house governs what it holds, as the server reads it.
+    pub governance: BTreeMap<String, serde_json::Value>,
     /// What is done to each source's events first.
     pub preparations: Arc<Preparations>,
     /// Who is not let in.
@@ -199,6 +201,7 @@ impl Workspace {
             link_model: None,
             survivorship: Arc::default(),
             classes: Arc::default(),
+            governance: BTreeMap::new(),
             preparations: Arc::default(),
             suppressed: Arc::default(),
             time_zone: TimeZone::UTC,
@@ -294,6 +297,7 @@ impl Workspace {
             // Numbers of metrics that nobody keeps any more are not given again either: old points may bear them.
             "counter" => self.next_metric = row[4].as_int()? as u32,
             "subscription" => drop(self.subscriptions.insert(name, parse(text)?)),
+            "governance" => drop(self.governance.insert(name, parse(text)?)),
             "object_type" => drop(self.object_types.insert(name, parse(text)?)),
             "setting" => match name.as_str() {
                 "identity_rules" => (self.rules, self.rules_since) = (Arc::new(parse(text)?), version.offset),

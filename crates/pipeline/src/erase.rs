@@ -235,6 +235,45 @@ pub struct Sought<'a> {
     pub is: &'a (dyn Fn(&Identifier) -> bool + Sync),
     /// What finds their identifiers in what others said; `None`: that is not looked for.
     pub mentions: Option<&'a Mentions>,
+    /// What tells quickly that a record cannot be about them; `None`: each is read.
+    pub hints: Option<&'a Hints>,
+}
+
+/// Tells of most records that they cannot name certain identifiers, without reading them as JSON.
+pub struct Hints(AhoCorasick);
+
+/// Whoever names a phone number may write it in many ways, and names what it is.
+const PHONE: &str = "phone";
+
+/// What becomes an ASCII letter in lower case and is none before: the sign for kelvin.
+const KELVIN: &str = "\u{212a}";
+
+impl Hints {
+    /// For these identifiers; `None` where their forms are too many to be looked for.
+    pub fn of(identifiers: &[Identifier]) -> Option<Hints> {
+        let folds = |one: &Identifier| one.kind == "email" && !one.value.is_ascii();
+        if identifiers.is_empty() || identifiers.iter().any(folds) {
+            return None;
+        }
+        let values = identifiers.iter().map(|one| one.value.as_str());
+        let phone = identifiers.iter().any(|one| one.kind == "phone").then_some(PHONE);
+        let patterns = values.chain(phone).chain([KELVIN, "\\"]);
+        AhoCorasick::builder().ascii_case_insensitive(true).build(patterns).ok().map(Hints)
+    }
+
+    /// Whether a record's JSON, as it came, may name one of them: one stands there as a value or a part of words, or something that may
+    /// be another form of it.
+    fn may_name(&self, payload: &[u8]) -> bool {
+        self.0.find_overlapping_iter(payload).any(|found| {
+            let before = found.start().checked_sub(1).and_then(|at| payload.get(at));
+            let after = payload.get(found.end());
+            // Within a longer word it is another value; an escape or a phone is looked at wherever it stands.
+            let inside = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+            let bytes = &payload[found.start()..found.end()];
+            let always = bytes == b"\\" || bytes == KELVIN.as_bytes() || bytes.eq_ignore_ascii_case(PHONE.as_bytes());
+            always || !(inside(before) || inside(after))
+        })
+    }
 }
 
 /// What finds these identifiers as text, whatever their case; `None` where all are too short to be told from others.
@@ -283,6 +322,9 @@ pub fn records(
                     Some(Verdict::Accepted(node)) => (sought.nodes.contains(node), !sought.nodes.contains(node)),
                     _ => (false, false),
                 };
+                if !theirs && cannot_name(&record, definitions, sought) {
+                    continue;
+                }
                 if theirs || is_about(&record, access, definitions, sought, of_others) {
                     found.about.push(record.offset);
                 } else if is_own(&record, access)
@@ -301,6 +343,12 @@ pub fn records(
         progress(next);
     }
     Ok(found)
+}
+
+/// Whether a record cannot name whom is sought: nothing in it looks like them, and nothing is made of it before it is read.
+fn cannot_name(record: &Record<'_>, definitions: &Workspace, sought: &Sought<'_>) -> bool {
+    let Some(hints) = sought.hints else { return false };
+    definitions.preparations.is_empty() && !hints.may_name(record.payload)
 }
 
 /// Whether a record is of the workspace.
@@ -374,4 +422,49 @@ pub fn ranges(offsets: &[u64]) -> Vec<Range<u64>> {
         }
     }
     ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(identifiers: &[(&'static str, &str)]) -> Vec<Identifier> {
+        let one =
+            |(kind, value): &(&'static str, &str)| Identifier { kind: (*kind).into(), value: (*value).to_owned() };
+        identifiers.iter().map(one).collect()
+    }
+
+    #[test]
+    fn a_record_that_names_somebody_in_any_form_may_name_them_and_others_need_not_be_read() {
+        let sought = named(&[
+            ("email", "ada.k@example.com"),
+            ("phone", "+48221234567"),
+            ("user_id", "7"),
+            ("anonymous_id", "Łódź"),
+        ]);
+        let hints = Hints::of(&sought).unwrap();
+        let is = |one: &Identifier| sought.contains(one);
+        let rules = Rules::default();
+        for json in [
+            r#"{"type":"identify","userId":"x","traits":{"email":" Ada.K@Example.com "}}"#,
+            "{\"type\":\"identify\",\"userId\":\"x\",\"traits\":{\"email\":\"ada.\u{212a}@example.com\"}}",
+            r#"{"type":"identify","userId":"x","traits":{"email":"ada.\u006b@example.com"}}"#,
+            r#"{"type":"identify","userId":"x","traits":{"phone":"0048 (22) 123-45-67"}}"#,
+            r#"{"type":"track","event":"a","userId":7}"#,
+            r#"{"type":"track","event":"a","userId":" 7 "}"#,
+            r#"{"type":"track","event":"a","anonymousId":"Łódź"}"#,
+            r#"{"type":"track","event":"a","userId":"x","context":{"externalIds":[{"type":"phone","id":"+48 221234567"}]}}"#,
+        ] {
+            assert!(json_is_about(json, &rules, Naming::Any, &is), "{json}");
+            assert!(hints.may_name(json.as_bytes()), "{json}");
+        }
+        for json in [
+            r#"{"type":"track","event":"a","userId":"u77","properties":{"total":1757}}"#,
+            r#"{"type":"identify","userId":"x","traits":{"email":"bob@example.com"}}"#,
+        ] {
+            assert!(!hints.may_name(json.as_bytes()), "{json}");
+        }
+        assert!(Hints::of(&named(&[("email", "ä@example.com")])).is_none(), "its capitals are another text");
+        assert!(Hints::of(&[]).is_none());
+    }
 }

@@ -129,6 +129,10 @@ impl Partition {
                 self.put_definition(workspace, "setting", "classes", &classes, offset, &caller);
                 self.definitions(workspace).classes = Arc::new(classes);
             }
+            Command::Govern { name, value } => {
+                self.put_definition(workspace, "governance", &name, &value, offset, &caller);
+                self.definitions(workspace).governance.insert(name, value);
+            }
             Command::Prepare { source, preparation, replay } => {
                 let preparation = preparation.and_then(|form| serde_json::from_value(form).ok());
                 let version = preparations::Version { preparation, from: offset, replay };

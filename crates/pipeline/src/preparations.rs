@@ -76,6 +76,11 @@ impl Preparations {
         }
     }
 
+    /// Whether nothing is done to any source's events, nor ever was.
+    pub fn is_empty(&self) -> bool {
+        self.by_source.is_empty()
+    }
+
     /// The newest version of a source.
     pub fn newest(&self, source: SourceId) -> Option<&Version> {
         self.by_source.get(&source)?.last_key_value().map(|(_, known)| &known.version)

@@ -35,6 +35,11 @@ pub fn copies_are_stale(store: &mut dyn Reader) -> Result<bool, Error> {
     Ok(row.map_or(Ok(0), |row| row[2].as_int())? > 0)
 }
 
+/// Copies are to be made anew.
+pub fn copies_become_stale(txn: &mut dyn Txn) -> Result<(), Error> {
+    Ok(txn.put(&schema::TALLY, vec![stale(1)])?)
+}
+
 /// Copies are made anew.
 pub fn copies_are_fresh(txn: &mut dyn Txn) -> Result<(), Error> {
     Ok(txn.put(&schema::TALLY, vec![stale(0)])?)

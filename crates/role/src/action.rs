@@ -90,6 +90,12 @@ actions! {
     PeopleView = "people.view" in "view";
     /// Invite, grant, revoke; keys; policies.
     PeopleEdit = "people.edit" in "edit";
+    /// Look at how data are governed: what is collected, approvals, the data directory, retention.
+    GovernanceView = "governance.view" in "view";
+    /// Change that.
+    GovernanceEdit = "governance.edit" in "edit";
+    /// Approve what somebody else wants to do, where the workspace's rules name one.
+    GovernanceApprove = "governance.approve" in "use";
     /// Read the audit log.
     AuditView = "audit.view" in "view";
     /// Check it.

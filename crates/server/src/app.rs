@@ -25,13 +25,16 @@ use tokio::sync::watch;
 
 use crate::{
     audit::{self, Audit},
+    backup::BackupSettings,
     caller::Decided,
     deadletters::KeptLetters,
     error::ApiError,
+    governance::Collections,
     ingest::{Ingest, IngestSettings, Limiter, Mapping, Meters, Source, Sources, sources::KeyHash},
     lake::{LakeComponents, LakeSettings, Tables},
     people::Tries,
     permission::ConsentOfProfile,
+    requests::{Entered, MailSettings, OpenDsrSettings},
 };
 
 /// What the parts are made of: components, handed in.
@@ -71,6 +74,12 @@ pub struct AppSettings {
     pub exports_allowed: Vec<PathBuf>,
     /// Whether the pipeline and the deliveries run.
     pub process: bool,
+    /// How mail about requests is sent; `None`: not at all.
+    pub mail: Option<MailSettings>,
+    /// By what answers and callbacks of OpenDSR are signed; `None`: by nothing.
+    pub opendsr: Option<OpenDsrSettings>,
+    /// How backups are made; `None`: not at all.
+    pub backup: Option<BackupSettings>,
 }
 
 /// The least time between two steps of the audience indexes.
@@ -96,6 +105,12 @@ pub struct App {
     pub(crate) linking: Mutex<HashMap<WorkspaceId, Arc<tokio::sync::Mutex<u64>>>>,
     /// One model is trained at a time.
     pub(crate) training: tokio::sync::Mutex<()>,
+    /// Wakes who tells controllers of their requests.
+    pub(crate) telling: Arc<tokio::sync::Notify>,
+    /// Requests that were entered on the page.
+    pub(crate) entered: Entered,
+    /// One backup is made at a time.
+    pub(crate) backing_up: tokio::sync::Mutex<()>,
     /// One erasure is carried out at a time.
     pub(crate) erasing: tokio::sync::Mutex<()>,
     /// One says at a time what a field holds.
@@ -130,6 +145,7 @@ impl App {
             sources: Arc::new(Sources::new()),
             refused: Arc::new(KeptLetters { store: store.clone() }),
             doors: Arc::default(),
+            collections: Collections::default(),
             limiter: Limiter::default(),
             meters: Meters::default(),
         });
@@ -143,6 +159,9 @@ impl App {
             resolver: Resolver::new(log.clone(), store.clone()),
             linking: Mutex::default(),
             training: tokio::sync::Mutex::new(()),
+            telling: Arc::default(),
+            entered: Entered::default(),
+            backing_up: tokio::sync::Mutex::new(()),
             erasing: tokio::sync::Mutex::new(()),
             classifying: tokio::sync::Mutex::new(()),
             tries: Tries::default(),
@@ -169,13 +188,19 @@ impl App {
         for (workspace, _) in app.workspaces() {
             let definitions = app.definitions(&mut *app.store.reader()?, workspace)?;
             app.ingest.doors.set(workspace, definitions);
+            app.open_collection(workspace)?;
         }
         app.start_pipelines()?;
         app.start_deliveries();
         if app.settings.process {
             app.go_on_erasing();
             app.follow_with_tables();
+            app.keep_retaining();
         }
+        app.keep_telling_controllers();
+        // A backup that was cut short left copies.
+        app.drop_copies()?;
+        app.keep_backing_up();
         Ok(app)
     }
 

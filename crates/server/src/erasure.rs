@@ -19,16 +19,16 @@ use onefold_model::{
 };
 use onefold_pipeline::{
     definitions::Workspace,
-    erase::{self, Mentions, Person, Sought},
+    erase::{self, Hints, Mentions, Person, Sought},
     suppression::{self, Naming},
 };
-use onefold_state::{Reader, Row, Scan, Value, schema};
+use onefold_state::{Reader, Row, Scan, Txn, Value, schema};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{ApiError, App, api::deadletters};
+use crate::{ApiError, App, api::deadletters, backup::Erased};
 
 /// A destination that has not confirmed after this time is an exception on the receipt; it is told all the same, when it is back.
 const DESTINATIONS_WAIT: Duration = Duration::from_secs(30);
@@ -51,7 +51,7 @@ const RECEIPTS: &str = "receipts";
 pub struct RequestView {
     /// Its id.
     pub request: String,
-    /// `erase`.
+    /// `erase`, or `retention`: they were kept too long.
     pub kind: String,
     /// `in_progress`, `completed`, `completed_with_exceptions`.
     pub status: String,
@@ -97,8 +97,12 @@ pub struct Receipt {
     pub dead_letters: u64,
     /// Deliveries that were given up and kept, and went.
     pub dead_deliveries: u64,
-    /// What each destination says: `delivered`, `waiting`, `dead`.
+    /// What each destination says: `delivered`, `waiting`, `paused`, `dead`.
     pub destinations: BTreeMap<String, String>,
+    /// Backups from before, in which they still are, encrypted, until these are rotated out; a folder that is put back from one forgets
+    /// them before it is used.
+    #[serde(default)]
+    pub backups: u64,
     /// Whether a second look at the log, the state and the dead letters found nothing.
     pub verified: bool,
     /// What is left, and why.
@@ -114,6 +118,29 @@ pub struct ErasurePreview {
     pub unknown: Vec<String>,
     /// Destinations that would be told.
     pub destinations: Vec<String>,
+}
+
+impl ErasurePreview {
+    /// Why more than one person may be meant, in a sentence; `None`: nothing says so.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let count = |kind: &str| {
+            let of_kind = |identifier: &&String| identifier.split_once(':').is_some_and(|(found, _)| found == kind);
+            self.people.iter().map(|person| person.identifiers.iter().filter(of_kind).count()).max().unwrap_or(0)
+        };
+        let household =
+            self.people.iter().flat_map(|person| &person.groups).find(|group| group.starts_with("household:"));
+        let mut why = vec![];
+        for (kind, words) in [("user_id", "user ids"), ("email", "e-mail addresses")] {
+            if count(kind) > 1 {
+                why.push(format!("one profile has {} {words}", count(kind)));
+            }
+        }
+        why.extend(household.map(|household| format!("it belongs to the {}", household.replace(':', " "))));
+        if self.people.len() > 1 {
+            why.push(format!("the identifiers lead to {} profiles", self.people.len()));
+        }
+        (!why.is_empty()).then(|| format!("more than one person may be meant: {}", why.join(", ")))
+    }
 }
 
 /// A person who would be erased.
@@ -132,6 +159,9 @@ pub struct PersonPreview {
 /// What is remembered of an erasure at work.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Work {
+    /// What of it is not by a person's wish but by the time that passed: its people may come again.
+    #[serde(default)]
+    retention: bool,
     nodes: Vec<i64>,
     hashes: Vec<String>,
     /// Log offsets of the commands that told destinations.
@@ -148,6 +178,8 @@ struct Sight {
     hashes: FxHashSet<suppression::Digest>,
     /// What finds them as text; `None` after a crash, or where they are too short.
     mentions: Option<Mentions>,
+    /// What tells quickly that a record is not about them; `None` as above.
+    hints: Option<Hints>,
 }
 
 fn key(workspace: WorkspaceId, id: &str) -> Row {
@@ -232,7 +264,7 @@ impl App {
         let mut texts: Vec<String> = texts;
         let mut work = Work::default();
         work.receipt.request.clone_from(&id);
-        let mut sight = Sight { hashes: FxHashSet::default(), mentions: None };
+        let mut sight = Sight { hashes: FxHashSet::default(), mentions: None, hints: None };
         for _ in 0..ROUNDS_MAX {
             let (theirs, asked, at) = (access.clone(), texts.clone(), self.clock.now());
             let request = id.clone();
@@ -250,7 +282,7 @@ impl App {
             let identifiers: Vec<Identifier> = meant.identifiers().cloned().collect();
             let grown = sight.hashes.len() < hashes.len();
             work.hashes = hashes.iter().map(suppression::written).collect();
-            sight = Sight { hashes, mentions: erase::mentions_of(&identifiers) };
+            sight = Sight { hashes, mentions: erase::mentions_of(&identifiers), hints: Hints::of(&identifiers) };
             if !grown {
                 break;
             }
@@ -261,18 +293,60 @@ impl App {
         self.carry_out(access, &id, work, sight).await
     }
 
-    /// Takes up erasures that were cut short.
-    pub(crate) async fn resume_erasures(self: &Arc<Self>) -> Result<(), ApiError> {
+    /// Lets people go who were kept too long; unlike those who are erased, they may come again.
+    pub(crate) async fn let_go(
+        self: &Arc<Self>,
+        access: &Access,
+        people: Vec<(NodeId, Identifier)>,
+        profiles: u64,
+    ) -> Result<RequestView, ApiError> {
+        let _turn = self.erasing.lock().await;
+        self.finish_erasures(access).await?;
+        let id = format!("re_{}", rng::hex(&*self.rng, 8));
+        let (workspace, request) = (access.workspace, id.clone());
+        let identifiers: Vec<Identifier> = people.iter().map(|(_, one)| one.clone()).collect();
+        let hints = Hints::of(&identifiers);
+        let (work, hashes) = self
+            .block(move |app| {
+                let mut txn = app.store.begin_shared()?;
+                suppression::make_secret(&mut *txn, workspace, &*app.rng)?;
+                let list = suppression::Suppressed::load(&mut *txn, workspace)?;
+                let digest = |one: &Identifier| list.digest(&one.kind, &one.value);
+                let hashes: FxHashSet<suppression::Digest> = people.iter().filter_map(|(_, one)| digest(one)).collect();
+                let cut_off = app.log.end(workspace.partition(app.log.partitions()))?;
+                let work = Work {
+                    retention: true,
+                    nodes: people.iter().map(|(node, _)| node.0).collect(),
+                    hashes: hashes.iter().map(suppression::written).collect(),
+                    told_at: vec![],
+                    receipt: Receipt { request: request.clone(), cut_off, profiles, ..Receipt::default() },
+                    signed: None,
+                };
+                let now = app.clock.now();
+                txn.put(&schema::REQUEST, vec![row(workspace, &request, IN_PROGRESS, now, now, &work)])?;
+                txn.commit()?;
+                Ok((work, hashes))
+            })
+            .await?;
+        // Its secret may be new.
+        self.command(access, Command::Suppression, false).await?;
+        self.carry_out(access, &id, work, Sight { hashes, mentions: None, hints }).await
+    }
+
+    /// Carries out erasures that were cut short, or put down by a backup that was put back, and gives what came of them.
+    pub async fn resume_erasures(self: &Arc<Self>) -> Result<Vec<RequestView>, ApiError> {
         // Who holds the turn sees no request that is being carried out.
         let _turn = self.erasing.lock().await;
+        let mut done = vec![];
         for (workspace, _) in self.workspaces() {
-            self.finish_erasures(&self.operator(workspace)).await?;
+            done.extend(self.finish_erasures(&self.operator(workspace)).await?);
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Carries out what was cut short in a workspace.
-    async fn finish_erasures(self: &Arc<Self>, access: &Access) -> Result<(), ApiError> {
+    async fn finish_erasures(self: &Arc<Self>, access: &Access) -> Result<Vec<RequestView>, ApiError> {
+        let mut done = vec![];
         let workspace = access.workspace;
         let unfinished = self.read(move |_, reader| requests(reader, workspace)).await?;
         for (row, mut work) in unfinished.into_iter().filter(|(row, _)| row[3] == Value::Text(IN_PROGRESS.to_owned())) {
@@ -281,9 +355,9 @@ impl App {
             tracing::info!(request = id, "an erasure that was cut short goes on");
             let nodes: BTreeSet<i64> = work.nodes.iter().copied().collect();
             work.told_at = self.read(move |_, reader| notices(reader, workspace, &nodes)).await?;
-            self.carry_out(access, &id, work, Sight { hashes, mentions: None }).await?;
+            done.push(self.carry_out(access, &id, work, Sight { hashes, mentions: None, hints: None }).await?);
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Whom the texts mean, kept out from now on; with the hashes of all their identifiers. Blocks.
@@ -305,6 +379,7 @@ impl App {
         let rows = hashes.iter().map(|hash| suppression::row(workspace, hash, at, request, from, true)).collect();
         txn.put(&schema::SUPPRESSED, rows)?;
         let work = Work {
+            retention: false,
             nodes: meant.people.iter().flat_map(|person| &person.nodes).map(|node| node.0).collect(),
             hashes: hashes.iter().map(suppression::written).collect(),
             told_at: vec![],
@@ -337,7 +412,24 @@ impl App {
         let nodes: Vec<NodeId> = work.nodes.iter().map(|node| NodeId(*node)).collect();
         let command = Command::Erase { request: id.to_owned(), nodes };
         work.told_at.push(self.command(access, command, false).await?);
+        if work.retention {
+            // Whoever was joined by somebody meanwhile stays.
+            let (workspace, nodes) = (access.workspace, work.nodes.clone());
+            let left = self.read(move |_, reader| left_of(reader, workspace, &nodes)).await?;
+            work.nodes.retain(|node| !left.contains(node));
+        }
         let sight = Arc::new(sight);
+        let told = match work.retention {
+            true => Ok(0),
+            false => self.note_erased(note(access.workspace, id, self.clock.now(), &work)).await,
+        };
+        match told {
+            Ok(backups) => work.receipt.backups = backups,
+            Err(error) => {
+                let what = "the place of the backups could not be told, and is told when the next backup is made";
+                work.receipt.exceptions.push(format!("{what}: {}", error.message));
+            }
+        }
         let (theirs, seen, request) = (access.clone(), sight.clone(), id.to_owned());
         let mut work = self
             .block(move |app| {
@@ -400,6 +492,7 @@ impl App {
             Ok(())
         })?;
         txn.delete(&schema::DELIVERY_DEAD, &dead)?;
+        self.forget_in_requests(&mut *txn, access.workspace, &definitions.suppressed, &sight.hashes)?;
         txn.commit()?;
         work.receipt.dead_letters += letters.len() as u64;
         work.receipt.dead_deliveries += dead.len() as u64;
@@ -413,7 +506,7 @@ impl App {
         let is = |one: &Identifier| {
             definitions.suppressed.digest(&one.kind, &one.value).is_some_and(|digest| sight.hashes.contains(&digest))
         };
-        let sought = Sought { nodes: &nodes, is: &is, mentions: sight.mentions.as_ref() };
+        let sought = Sought { nodes: &nodes, is: &is, mentions: sight.mentions.as_ref(), hints: sight.hints.as_ref() };
         let partition = access.workspace.partition(self.log.partitions());
         let offsets = 0..self.log.end(partition)?;
         let progress = &mut |at| tracing::debug!(at, end = offsets.end, "looking through the log");
@@ -537,7 +630,8 @@ const DELIVERED: &str = "delivered";
 
 fn row(workspace: WorkspaceId, id: &str, status: &str, created: Timestamp, now: Timestamp, work: &Work) -> Row {
     let mut row = key(workspace, id);
-    row.extend([Value::Text("erase".to_owned()), Value::Text(status.to_owned())]);
+    let kind = if work.retention { "retention" } else { "erase" };
+    row.extend([Value::Text(kind.to_owned()), Value::Text(status.to_owned())]);
     row.extend([Value::Int(created.0), Value::Int(now.0)]);
     row.push(Value::Bytes(serde_json::to_vec(work).unwrap_or_default()));
     row
@@ -580,6 +674,63 @@ pub(crate) fn show(reader: &mut dyn Reader, workspace: WorkspaceId, id: &str) ->
     view(&row, work)
 }
 
+/// What is remembered of an erasure beside the backups.
+fn note(workspace: WorkspaceId, id: &str, at: Timestamp, work: &Work) -> Erased {
+    let (hashes, nodes) = (work.hashes.clone(), work.nodes.clone());
+    Erased { workspace: workspace.0, request: id.to_owned(), at: at.0, hashes, nodes }
+}
+
+/// The erasures of a workspace.
+pub(crate) fn erased(reader: &mut dyn Reader, workspace: WorkspaceId) -> Result<Vec<Erased>, ApiError> {
+    let wished = requests(reader, workspace)?.into_iter().filter(|(_, work)| !work.retention);
+    let note = |(row, work): (Row, Work)| Ok(note(workspace, row[1].as_text()?, Timestamp(row[5].as_int()?), &work));
+    wished.map(note).collect()
+}
+
+/// Puts down erasures to be carried out again in a state that was put back from a backup, as one request, and gives how many those
+/// are: what this state does not know to be done. The log of that state ends at `end`.
+pub(crate) fn again(
+    txn: &mut dyn Txn,
+    workspace: WorkspaceId,
+    backup: &str,
+    notes: Vec<Erased>,
+    end: u64,
+    now: Timestamp,
+) -> Result<u64, ApiError> {
+    let known = requests(txn, workspace)?;
+    let is_done = |note: &Erased| {
+        let same = |(row, _): &&(Row, Work)| row[1] == Value::Text(note.request.clone());
+        known.iter().find(same).is_some_and(|(row, _)| row[3] != Value::Text(IN_PROGRESS.to_owned()))
+    };
+    let todo: Vec<Erased> = notes.into_iter().filter(|note| !is_done(note)).collect();
+    if todo.is_empty() {
+        return Ok(0);
+    }
+    let id = format!("again_{backup}");
+    let hashes: BTreeSet<String> = todo.iter().flat_map(|note| note.hashes.clone()).collect();
+    let is_there = |node: &i64| u64::try_from(*node).is_ok_and(|node| node < end);
+    let nodes: BTreeSet<i64> = todo.iter().flat_map(|note| note.nodes.clone()).filter(is_there).collect();
+    let row_of = |hash: suppression::Digest| suppression::row(workspace, &hash, now, &id, end, true);
+    txn.put(&schema::SUPPRESSED, hashes.iter().filter_map(|hash| suppression::parse(hash)).map(row_of).collect())?;
+    let receipt = Receipt {
+        request: id.clone(),
+        profiles: todo.len() as u64,
+        suppressed: hashes.len() as u64,
+        cut_off: end,
+        ..Receipt::default()
+    };
+    let work = Work {
+        retention: false,
+        nodes: nodes.into_iter().collect(),
+        hashes: hashes.into_iter().collect(),
+        told_at: vec![],
+        receipt,
+        signed: None,
+    };
+    txn.put(&schema::REQUEST, vec![row(workspace, &id, IN_PROGRESS, now, now, &work)])?;
+    Ok(todo.len() as u64)
+}
+
 /// The public key that a workspace's receipts are signed with; `None` where it has signed none.
 pub(crate) fn public_key(reader: &mut dyn Reader, workspace: WorkspaceId) -> Result<Option<String>, ApiError> {
     let row = reader.get(&schema::SECRET, &[key(workspace, RECEIPTS)])?.pop().flatten();
@@ -617,6 +768,13 @@ fn is_about(letter: &Row, definitions: &Workspace, sight: &Sight) -> Result<bool
     Ok(!of_others && (names(letter[8].as_bytes()?) || names(letter[4].as_text()?.as_bytes())))
 }
 
+/// Which of these nodes are there.
+fn left_of(reader: &mut dyn Reader, workspace: WorkspaceId, nodes: &[i64]) -> Result<FxHashSet<i64>, ApiError> {
+    let key = |node: &i64| vec![Value::Int(workspace.0.into()), Value::Int(0), Value::Int(*node)];
+    let rows = reader.get(&schema::NODE, &nodes.iter().map(key).collect::<Vec<_>>())?;
+    Ok(rows.into_iter().zip(nodes).filter_map(|(row, node)| row.map(|_| *node)).collect())
+}
+
 /// What became of the notices to destinations that commands at these offsets gave.
 fn told(
     reader: &mut dyn Reader,
@@ -634,6 +792,7 @@ fn told(
             dead += reader.count(&schema::DELIVERY_DEAD, &prefix)?;
         }
         let status = match (waiting, dead) {
+            (1.., _) if destination[3] == Value::Text("paused".to_owned()) => "paused",
             (1.., _) => WAITING,
             (_, 1..) => "dead",
             _ => DELIVERED,

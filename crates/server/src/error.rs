@@ -92,6 +92,11 @@ impl ApiError {
         ApiError { code: code.to_owned(), ..self }
     }
 
+    /// The same with another cure.
+    pub fn with_cure(self, cure: &str) -> ApiError {
+        ApiError { cure: cure.to_owned(), ..self }
+    }
+
     /// The same with the places that are wrong.
     pub fn with_problems(self, problems: Vec<String>) -> ApiError {
         ApiError { problems, ..self }

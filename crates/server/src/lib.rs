@@ -6,11 +6,14 @@
 pub mod api;
 pub mod app;
 mod audit;
+pub mod backup;
 pub mod caller;
 pub mod commands;
 pub mod deadletters;
 mod erasure;
 mod error;
+pub mod forms;
+mod governance;
 pub mod ingest;
 pub mod lake;
 mod linkage;
@@ -18,6 +21,7 @@ pub mod metrics;
 mod people;
 pub mod permission;
 pub mod preferences;
+pub mod requests;
 mod subject;
 pub mod suppression;
 
@@ -49,6 +53,8 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(public)
         .merge(people::page::router(app.clone()))
         .merge(preferences::router(app.clone()))
+        .merge(requests::router(app.clone()))
+        .merge(forms::router(app.clone()))
         .merge(ingest::router(app.ingest.clone()))
 }
 

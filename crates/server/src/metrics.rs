@@ -31,6 +31,9 @@ fn render(app: &App) -> String {
     metric("onefold_events_accepted_total", "counter", "Events appended to the log.", &alone(meters.accepted.get()));
     let suppressed = alone(meters.suppressed.get());
     metric("onefold_events_suppressed_total", "counter", "Events about people who are not let in.", &suppressed);
+    let (events, fields) = (alone(meters.minimised_events.get()), alone(meters.minimised_fields.get()));
+    metric("onefold_ingest_minimised_events_total", "counter", "Events that no purpose declares.", &events);
+    metric("onefold_ingest_minimised_fields_total", "counter", "Fields that no purpose declares.", &fields);
     let by_code = |counts: &mut dyn Iterator<Item = (&'static str, u64)>| -> Vec<(String, u64)> {
         counts.map(|(code, n)| (format!("{{code=\"{code}\"}}"), n)).collect()
     };

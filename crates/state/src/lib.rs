@@ -16,6 +16,7 @@ mod pool;
 mod postgres;
 pub mod receipts;
 pub mod schema;
+mod sealed;
 mod sql;
 mod sqlite;
 pub mod table;
@@ -23,8 +24,11 @@ pub mod table;
 pub mod testing;
 mod value;
 
+use std::path::Path;
+
 pub use memory::MemoryStore;
 pub use postgres::{PostgresSettings, PostgresStore};
+pub use sealed::{SealKey, SealedStore};
 pub use sqlite::{SqliteSettings, SqliteStore};
 pub use table::{Column, Index, Part, Row, Scan, Table, Type, Value};
 
@@ -97,6 +101,20 @@ pub trait StateStore: Send + Sync {
     /// Folds pending writes into the main files and cleans up, so that no file holds what was deleted
     /// (SQLite: `wal_checkpoint(TRUNCATE)` under `secure_delete`; PostgreSQL: `VACUUM`).
     fn checkpoint(&self) -> Result<(), Error>;
+
+    /// Writes everything as it is at one moment into a new file at `path`, while others go on reading and writing; what reads that file
+    /// is a store of the same kind. [`Error::Unavailable`] where the store has tools of its own for that.
+    fn copy_to(&self, path: &Path) -> Result<(), Error> {
+        let _ = path;
+        let own = match self.kind() {
+            "postgres" => "pg_dump or the backups of your PostgreSQL",
+            _ => "another store",
+        };
+        Err(Error::Unavailable {
+            operation: "copy the state",
+            cause: format!("{} is not copied: use {own}", self.kind()),
+        })
+    }
 
     /// What the store is, for `/readyz` and error messages: `sqlite`, `postgres`, `memory`.
     fn kind(&self) -> &'static str;

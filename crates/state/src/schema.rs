@@ -355,7 +355,7 @@ pub static DESTINATION: Table = kept(
         Column::text("kind"),
         Column::text("state"),
         Column::int("created_ms"),
-        Column::text("config"),
+        Column::text("config").sealed(),
     ],
     &[],
 );
@@ -454,7 +454,7 @@ pub static CONSENT: Table = kept(
 
 /// Secrets that the workspace makes for itself, by name: what identifiers on the suppression list are hashed with, what receipts
 /// are signed with.
-pub static SECRET: Table = kept("secret", 2, &[WORKSPACE, Column::text("name"), Column::bytes("value")], &[]);
+pub static SECRET: Table = kept("secret", 2, &[WORKSPACE, Column::text("name"), Column::bytes("value").sealed()], &[]);
 
 /// Who is not let in: keyed hashes of identifiers, in hex, and by which request. `until_offset`: the person came back; what
 /// stands in the log before it counts for nothing all the same. `from_offset`: the log's end then; what was before counts for nothing as
@@ -491,6 +491,45 @@ pub static REQUEST: Table = kept(
     &[Index { name: "recent", columns: &["workspace", "created_ms"] }],
 );
 
+/// What people ask for under privacy law, from when it comes until it is answered. `controller_request`: what whoever sent it by
+/// OpenDSR calls it. `body` is JSON.
+pub static SUBJECT_REQUEST: Table = kept(
+    "subject_request",
+    2,
+    &[
+        WORKSPACE,
+        Column::text("id"),
+        Column::text("kind"),
+        Column::text("status"),
+        Column::int("received_ms"),
+        Column::int("due_ms"),
+        Column::text("controller_request").or_null(),
+        Column::text("body").sealed(),
+    ],
+    &[
+        Index { name: "recent", columns: &["workspace", "received_ms"] },
+        Index { name: "of_controller", columns: &["workspace", "controller_request"] },
+    ],
+);
+
+/// What took a second person: by the SHA-256 of what was asked for, and by whom.
+pub static APPROVAL: Table = kept(
+    "approval",
+    2,
+    &[
+        WORKSPACE,
+        Column::text("id"),
+        Column::text("digest"),
+        Column::text("standing"),
+        Column::int("asked_ms"),
+        Column::text("body"),
+    ],
+    &[
+        Index { name: "recent", columns: &["workspace", "asked_ms"] },
+        Index { name: "of_digest", columns: &["workspace", "digest"] },
+    ],
+);
+
 /// Who works here, in all workspaces. `password` is a PHC string; `totp` the secret of the second factor, `totp_step` the last step
 /// whose code was taken. `state`: `invited`, `active`, `disabled`.
 pub static ACCOUNT: Table = kept(
@@ -502,7 +541,7 @@ pub static ACCOUNT: Table = kept(
         Column::text("name"),
         Column::text("state"),
         Column::text("password").or_null(),
-        Column::bytes("totp").or_null(),
+        Column::bytes("totp").or_null().sealed(),
         Column::int("totp_step"),
         Column::int("created_ms"),
     ],
@@ -638,6 +677,8 @@ pub static ALL: &[&Table] = &[
     &SECRET,
     &SUPPRESSED,
     &REQUEST,
+    &SUBJECT_REQUEST,
+    &APPROVAL,
     &ACCOUNT,
     &ROLE_GRANT,
     &TEAM_MEMBER,

@@ -26,24 +26,30 @@ pub struct Column {
     pub kind: Type,
     /// Whether it may hold nothing. Never in a key.
     pub null: bool,
+    /// Whether it is sealed before a store sees it. Only in kept tables, never in a key or an index.
+    pub sealed: bool,
 }
 
 impl Column {
     /// A 64-bit integer column.
     pub const fn int(name: &'static str) -> Self {
-        Column { name, kind: Type::Int, null: false }
+        Column { name, kind: Type::Int, null: false, sealed: false }
     }
     /// A text column.
     pub const fn text(name: &'static str) -> Self {
-        Column { name, kind: Type::Text, null: false }
+        Column { name, kind: Type::Text, null: false, sealed: false }
     }
     /// A bytes column.
     pub const fn bytes(name: &'static str) -> Self {
-        Column { name, kind: Type::Bytes, null: false }
+        Column { name, kind: Type::Bytes, null: false, sealed: false }
     }
     /// The same, but it may hold nothing.
     pub const fn or_null(self) -> Self {
         Column { null: true, ..self }
+    }
+    /// The same, but sealed; see [`SealedStore`](crate::SealedStore).
+    pub const fn sealed(self) -> Self {
+        Column { sealed: true, ..self }
     }
 }
 
@@ -225,6 +231,11 @@ pub fn check_declarations(tables: &[&'static Table]) -> Result<(), Error> {
             "the key has no columns, or more than the table"
         } else if table.columns[..table.key].iter().any(|column| column.null) {
             "a key column may hold null"
+        } else if table.columns.iter().enumerate().any(|(place, column)| {
+            let indexed = table.indexes.iter().any(|index| index.columns.contains(&column.name));
+            column.sealed && (place < table.key || indexed || table.part == Part::Derived || column.kind == Type::Int)
+        }) {
+            "a sealed column is in a key or an index, derived, or a number"
         } else if repeated(&columns) || repeated(&indexes) {
             "two columns or two indexes have one name"
         } else if table.indexes.iter().map(|index| index.name.len()).max().unwrap_or(0) + table.name.len() > NAMES_MAX {

@@ -94,6 +94,9 @@ pub struct Purpose {
     /// It needs sensitive data: who limits their use opts out of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sensitive: bool,
+    /// Fields that are sensitive or of a special category, and that it may use all the same.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub fields: BTreeSet<String>,
     /// It decides about people by score alone: who does not want that opts out of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub automated: bool,

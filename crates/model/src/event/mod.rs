@@ -2,17 +2,19 @@
 //!
 //! [`envelope`] cuts a batch into its events; [`fields`] reads an event one level deep without a tree; [`accept`]
 //! decides, per event, whether it enters and what is added to it; [`record`] is its form in the log; [`view`] is the
-//! form in which people and programs read it back.
+//! form in which people and programs read it back; [`minimise`] says which fields enter at all.
 
 pub mod accept;
 pub mod envelope;
 pub mod fields;
+pub mod minimise;
 pub mod record;
 pub mod view;
 
 pub use accept::{Incoming, Limits, Refusal, accept};
 pub use envelope::Envelope;
 pub use fields::Fields;
+pub use minimise::{Collection, Minimised};
 pub use record::EventRecord;
 
 use serde::{Deserialize, Serialize};

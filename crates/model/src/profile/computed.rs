@@ -31,6 +31,21 @@ pub struct ComputedTrait {
     pub window: Window,
 }
 
+impl ComputedTrait {
+    /// The fields of events that it asks about, as [`Condition::fields`](crate::segment::Condition::fields) names them.
+    pub fn fields(&self) -> Vec<String> {
+        let mut fields = vec![];
+        self.event.ask(&mut |name| fields.push(name.to_owned()));
+        use ComputedMeasure::*;
+        match &self.measure {
+            Sum(path) | Average(path) | Min(path) | Max(path) | First(path) | Last(path) | MostFrequent(path)
+            | Distinct(path) | List(path) => fields.extend(path.field().map(str::to_owned)),
+            Count | FirstTime | LastTime => {}
+        }
+        fields
+    }
+}
+
 /// What is computed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

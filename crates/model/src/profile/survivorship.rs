@@ -59,6 +59,8 @@ pub enum Plain {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Party {
+    /// What the person said of themselves, asked for it: before all others.
+    Declared,
     /// Ours: what the person told us or did with us.
     #[default]
     First,

@@ -1,8 +1,11 @@
 //! What a segment says: the tree behind both forms of the language, JSON for machines and text for people.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Value, access::FRAME};
+use super::Lookup;
+use crate::{Value, access::FRAME, profile::computed::ComputedTrait};
 
 /// A condition on one profile at one instant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +56,26 @@ impl Condition {
         fields
     }
 
+    /// The same, and what the segments and computed traits ask about that it names.
+    pub fn fields_through(&self, lookup: &dyn Lookup) -> BTreeSet<String> {
+        let mut fields: BTreeSet<String> = self.fields().into_iter().collect();
+        match self {
+            Condition::All(all) | Condition::Any(all) => {
+                all.iter().for_each(|one| fields.extend(one.fields_through(lookup)));
+            }
+            Condition::Not(one) => fields.extend(one.fields_through(lookup)),
+            // A definition that named itself would not have been taken.
+            Condition::Segment(name) => {
+                fields.extend(lookup.segment(name).into_iter().flat_map(|other| other.fields_through(lookup)));
+            }
+            Condition::Computed { name, .. } => {
+                fields.extend(lookup.computed(name).into_iter().flat_map(ComputedTrait::fields));
+            }
+            _ => {}
+        }
+        fields
+    }
+
     fn ask(&self, field: &mut dyn FnMut(&str)) {
         match self {
             Condition::All(all) | Condition::Any(all) => all.iter().for_each(|one| one.ask(field)),
@@ -79,14 +102,14 @@ impl Condition {
 }
 
 impl EventMatch {
-    fn ask(&self, field: &mut dyn FnMut(&str)) {
+    pub(crate) fn ask(&self, field: &mut dyn FnMut(&str)) {
         self.filter.iter().filter_map(|test| test.property.field()).for_each(field);
     }
 }
 
 impl Path {
     /// The field it leads to; none for the frame of an event, which is nobody's data.
-    fn field(&self) -> Option<&str> {
+    pub(crate) fn field(&self) -> Option<&str> {
         let Some(path) = self.0.strip_prefix('$') else { return Some(&self.0) };
         let inner = ["context.", "traits.", "properties."].iter().find_map(|part| path.strip_prefix(part));
         inner.or_else(|| (!FRAME.contains(&path)).then_some(path))

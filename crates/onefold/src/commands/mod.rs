@@ -1,8 +1,10 @@
 //! The commands: each says what it wants of the API and prints the answer.
 
+pub mod backup;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod consent;
+pub mod governance;
 mod import;
 mod link;
 pub mod people;
@@ -29,6 +31,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     telemetry(&settings, is_server(&cli.command));
     match cli.command {
         Command::Link(asked) => return link::run(&cli.common, &asked),
+        Command::Backup(cli::Backup::Key { output }) => return backup::key(&output),
         #[cfg(feature = "cluster")]
         Command::Cluster(command) => return cluster::run(&settings, command),
         _ => {}
@@ -47,6 +50,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             }
             Command::Demo { keep } => crate::demo::run(&cli.common, &settings, keep).await,
             Command::Bench(bench) => crate::bench::run(&cli.common, bench).await,
+            Command::Backup(cli::Backup::Verify { backup, from, key }) => {
+                backup::verify(&cli.common, &settings, backup.as_deref(), from.as_deref(), key.as_deref()).await
+            }
+            Command::Restore(asked) => backup::restore(&cli.common, &settings, &asked).await,
             command => {
                 let client = Client::open(&settings, &cli.common.workspace).await?;
                 let result = with_client(&cli.common, &client, command).await;
@@ -123,9 +130,16 @@ async fn with_client(common: &Common, client: &Client, command: Command) -> Resu
         Command::Destination(command) => destination(common, client, command).await,
         Command::Consent(command) => consent::run(common, client, command).await,
         Command::Privacy(command) => privacy(common, client, command).await,
+        Command::Request(command) => governance::request(common, client, command).await,
+        Command::Governance(command) => governance::governance(common, client, command).await,
+        Command::Approval(command) => governance::approval(common, client, command).await,
+        Command::Catalog(asked) => governance::catalog(common, client, asked).await,
+        Command::Retention(command) => governance::retention(common, client, command).await,
+        Command::Report(command) => governance::report(common, client, command).await,
         Command::User(command) => people::user(common, client, command).await,
         Command::Role(command) => people::role(common, client, command).await,
         Command::Key(command) => people::key(common, client, command).await,
+        Command::Backup(command) => backup::run(common, client, &command).await,
         Command::Audit(command) => people::audit(common, client, command).await,
         Command::Field(command) => people::field(common, client, command).await,
         Command::Deadletter(command) => match command {
@@ -146,7 +160,9 @@ async fn with_client(common: &Common, client: &Client, command: Command) -> Resu
             if whole { Ok(()) } else { Err(Failure::new("the log is damaged", cure)) }
         }
         Command::Rebuild => print(client.send(Method::POST, "/api/v1/rebuild", &json!({})).await?),
-        Command::Serve { .. } | Command::Demo { .. } | Command::Link(_) | Command::Bench(_) => Ok(()),
+        Command::Serve { .. } | Command::Demo { .. } | Command::Link(_) | Command::Bench(_) | Command::Restore(_) => {
+            Ok(())
+        }
         #[cfg(feature = "cluster")]
         Command::Cluster(_) => Ok(()),
     }

@@ -4,17 +4,20 @@
 
 mod api;
 mod audit;
+mod backup;
 mod cli;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod consent;
 mod faults;
+mod governance;
 mod licences;
 mod link;
 mod linkage;
 mod people;
 mod preferences;
 mod privacy;
+mod requests;
 mod sdk;
 mod signals;
 mod sql;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use onefold_model::{NodeId, command::Command, rng::SeededRng};
 use onefold_pipeline::{
-    erase::{self, Sought},
+    erase::{self, Hints, Sought},
     suppression::{self, Suppressed},
 };
 use onefold_sim::{World, identify, track};
@@ -112,7 +112,8 @@ fn what_is_left_is_what_a_rebuild_of_the_erased_log_gives() {
 
         let nodes: FxHashSet<NodeId> = person.nodes.iter().copied().collect();
         let is = |one: &onefold_model::identity::Identifier| person.identifiers.contains(one);
-        let sought = Sought { nodes: &nodes, is: &is, mentions: None };
+        let hints = Hints::of(&person.identifiers);
+        let sought = Sought { nodes: &nodes, is: &is, mentions: None, hints: hints.as_ref() };
         let offsets = 0..world.log.end(world.partition()).unwrap();
         let definitions = world.definitions();
         let found = erase::records(

@@ -172,6 +172,7 @@ fn prepare(app: &App, access: &Access) -> Result<(Batch, Vec<Row>, u64), ApiErro
             Ok(()) if EventRecord::decode(&record).is_ok_and(|record| app.ingest.doors.keeps_out(&record)) => {
                 refused += 1
             }
+            Ok(()) if !app.ingest.minimise(access.workspace, &mut record) => refused += 1,
             Ok(()) if batch.push(Kind::Event, &record).is_ok() => {
                 row[7] = Value::Text("retried".to_owned());
                 retried.push(row);

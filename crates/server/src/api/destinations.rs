@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Page, workspaces::DeliveryStatus};
-use crate::{ApiError, App, app::check_name, audit, caller::Caller};
+use crate::{ApiError, App, app::check_name, audit, caller::Caller, governance::approvals::Matter};
 
 /// A destination as it is defined.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -126,6 +126,13 @@ pub async fn set(
         purpose: Some(opened.common.purpose.0.clone()),
         channel: opened.common.channel.clone(),
     };
+    let (workspace, name) = (access.workspace, wanted.name.clone());
+    let is_new = app.read(move |_, reader| Ok(row_of(reader, workspace, &name).is_err())).await?;
+    if is_new {
+        let summary = format!("the new destination {:?} ({})", wanted.name, wanted.kind);
+        let what = (&wanted.name, &wanted.kind, &config, &wanted.segments, &wanted.events);
+        app.approved(&access, Matter::NewDestinations, 1, summary, &what).await?;
+    }
     let theirs = access.clone();
     app.block(move |app| {
         let mut txn = app.store.begin_shared()?;

@@ -29,7 +29,11 @@ use super::{
     segments::{among, bad_segment, known, parsed},
     sql::{csv, or_if_none, streamed, unprintable},
 };
-use crate::{ApiError, App, audit, caller::Caller};
+use crate::{
+    ApiError, App, audit,
+    caller::Caller,
+    governance::{approvals::Matter, sensitive::check_use},
+};
 
 /// Whose members, and what of them.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -66,6 +70,14 @@ pub async fn export(
         true => Condition::Segment(segment),
         false => parsed(&segment)?,
     };
+    let purpose = (!access.purpose.is_administration()).then_some(access.purpose.0.as_str());
+    let mut fields = condition.fields_through(&*definitions);
+    fields.extend(traits.iter().cloned());
+    let sensitive = check_use(&definitions, &fields, purpose)?;
+    if !sensitive.is_empty() {
+        let summary = format!("an export with {}", Vec::from_iter(sensitive).join(", "));
+        app.approved(&access, Matter::SensitiveUse, 1, summary, &(&condition, &traits, purpose)).await?;
+    }
     let named = matches!(&condition, Condition::Segment(_)).then_some(&condition);
     audit::note(serde_json::json!({ "segment": named, "traits": traits }));
     let condition = among(&access, condition)?;

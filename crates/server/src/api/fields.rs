@@ -14,7 +14,14 @@ use onefold_state::{Scan, Value, schema};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{ApiError, App, caller::Caller};
+use crate::{
+    ApiError, App,
+    caller::Caller,
+    governance::{
+        approvals::Matter,
+        sensitive::{class_of, is_sensitive},
+    },
+};
 
 /// A field, wherever it stands: a trait of people, or a property of events.
 #[derive(Debug, Serialize, ToSchema)]
@@ -82,6 +89,13 @@ pub async fn set(
     // One after the other: each begins with what is said already.
     let _turn = app.classifying.lock().await;
     let workspace = access.workspace;
+    let asked = name.clone();
+    let before = app.read(move |app, reader| Ok(class_of(&*app.definitions(reader, workspace)?, &asked))).await?;
+    let after = class.unwrap_or_else(|| Class::guess(&name));
+    if [before, after].into_iter().any(is_sensitive) {
+        let summary = format!("to say that the field {name:?} is {after:?} and no more {before:?}");
+        app.approved(&access, Matter::SensitiveFields, 1, summary, &(&name, class)).await?;
+    }
     let mut classes: Classes =
         app.read(move |app, reader| Ok(Classes::clone(&app.definitions(reader, workspace)?.classes))).await?;
     match class {

@@ -168,6 +168,9 @@ fn prepare(
             suppressed += 1;
             continue;
         }
+        if refusal.is_none() && !app.ingest.minimise(access.workspace, &mut record) {
+            continue;
+        }
         match refusal {
             Some(why) => letter(line.line, raw.get(), why.code(), why.to_string()),
             None => prepared.batch.push(Kind::Event, &record).map_err(|error| {

@@ -3,6 +3,7 @@
 //! One file per kind of thing. Every operation is described where it stands, and `/api/openapi.json` is made from that.
 
 pub mod audit;
+pub mod backups;
 pub mod computed;
 mod consents;
 pub mod data;
@@ -13,6 +14,7 @@ pub mod events;
 pub mod export;
 pub mod fields;
 pub mod golden;
+pub mod governance;
 pub mod import;
 pub mod linkage;
 pub mod log;
@@ -22,6 +24,7 @@ pub mod prepare;
 pub mod preview;
 pub mod privacy;
 pub mod profiles;
+pub mod requests;
 pub mod segments;
 pub mod session;
 pub mod settings;
@@ -45,7 +48,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{ApiError, App};
+use crate::{ApiError, App, requests::opendsr};
 
 /// The description's frame.
 #[derive(OpenApi)]
@@ -160,6 +163,26 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(session::offer_factor, session::take_factor, session::drop_factor))
         .routes(routes!(events::stream))
         .routes(routes!(sql::ask))
+        .routes(routes!(backups::list, backups::make))
+        .routes(routes!(requests::list, requests::enter))
+        .routes(routes!(requests::statistics))
+        .routes(routes!(requests::show))
+        .routes(routes!(requests::verify))
+        .routes(routes!(requests::extend))
+        .routes(routes!(requests::cancel))
+        .routes(routes!(requests::carry_out))
+        .routes(routes!(requests::answer))
+        .routes(routes!(opendsr::discovery))
+        .routes(routes!(opendsr::enter))
+        .routes(routes!(opendsr::show, opendsr::cancel))
+        .routes(routes!(opendsr::results))
+        .routes(routes!(governance::show, governance::set))
+        .routes(routes!(governance::approvals))
+        .routes(routes!(governance::vote))
+        .routes(routes!(governance::catalog))
+        .routes(routes!(governance::retention, governance::retain))
+        .routes(routes!(governance::processing))
+        .routes(routes!(governance::exposure))
         .routes(routes!(log::records))
         .routes(routes!(log::verify))
         .routes(routes!(log::rebuild))

@@ -18,6 +18,7 @@ use crate::{
     ApiError, App,
     caller::Caller,
     erasure::{self, ErasurePreview, RequestView, Signed},
+    governance::approvals::Matter,
     preferences,
 };
 
@@ -65,6 +66,8 @@ pub async fn erase(
     Json(subjects): Json<Subjects>,
 ) -> Result<Json<RequestView>, ApiError> {
     let texts = subjects.check()?;
+    let summary = format!("to erase {} people", texts.len());
+    app.approved(&access, Matter::Erasures, texts.len() as u64, summary, &texts).await?;
     // It goes on where the caller does not wait.
     let erasing = tokio::spawn(async move { app.erase(&access, texts).await });
     erasing.await.map_err(|error| ApiError::internal(error.to_string()))?.map(Json)

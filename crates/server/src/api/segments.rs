@@ -24,7 +24,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Page, lines, ndjson, profiles::find};
-use crate::{ApiError, App, caller::Caller};
+use crate::{
+    ApiError, App,
+    caller::Caller,
+    governance::{approvals::Matter, sensitive::check_use},
+};
 
 /// How many are in a segment.
 #[derive(Debug, Serialize, ToSchema)]
@@ -66,12 +70,19 @@ pub async fn set(
     })?;
     let name = definition.name.clone();
     let (theirs, wanted) = (access.clone(), definition.clone());
-    app.read(move |app, reader| {
-        let definitions = app.definitions(reader, theirs.workspace)?;
-        check_sight(&theirs, &wanted.condition)?;
-        validate(&definitions, &wanted)
-    })
-    .await?;
+    let sensitive = app
+        .read(move |app, reader| {
+            let definitions = app.definitions(reader, theirs.workspace)?;
+            check_sight(&theirs, &wanted.condition)?;
+            validate(&definitions, &wanted)?;
+            check_use(&definitions, &wanted.condition.fields_through(&*definitions), wanted.purpose.as_deref())
+        })
+        .await?;
+    if !sensitive.is_empty() {
+        let fields = Vec::from_iter(sensitive).join(", ");
+        let summary = format!("the segment {name:?}, which asks about {fields}");
+        app.approved(&access, Matter::SensitiveUse, 1, summary, &definition).await?;
+    }
     app.command(&access, Command::SegmentSet(definition), true).await?;
     one(&app, access, name).await
 }

@@ -34,9 +34,9 @@ use self::tree::{Hash, Tree};
 use crate::{ApiError, App};
 
 /// File with the seed of the key that heads are signed with.
-const KEY_FILE: &str = "audit.key";
+pub(crate) const KEY_FILE: &str = "audit.key";
 /// File with the last head.
-const HEAD_FILE: &str = "audit.head";
+pub(crate) const HEAD_FILE: &str = "audit.head";
 /// Entries read at a time.
 const AT_ONCE: usize = 5000;
 /// Milliseconds of an hour.
@@ -261,7 +261,7 @@ fn digest_of(salt: &[u8], details: &str) -> Vec<u8> {
     Sha256::new().chain_update(salt).chain_update(details.as_bytes()).finalize().to_vec()
 }
 
-fn broken(path: &Path, error: &std::io::Error) -> ApiError {
+pub(crate) fn broken(path: &Path, error: &std::io::Error) -> ApiError {
     ApiError::internal(format!("{} cannot be used: {error}", path.display()))
 }
 
@@ -284,7 +284,7 @@ impl App {
         self.settings.data_folder.join(name)
     }
 
-    fn audit_key(&self) -> Result<Ed25519KeyPair, ApiError> {
+    pub(crate) fn audit_key(&self) -> Result<Ed25519KeyPair, ApiError> {
         let path = self.audit_file(KEY_FILE);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,

@@ -153,6 +153,7 @@ fn judge(ingest: &Ingest, delivery: &Delivery<'_>, received_at: Timestamp) -> Re
         };
         match verdict {
             Ok(()) if guarded && is_suppressed(ingest, &record) => judged.suppressed += 1,
+            Ok(()) if !ingest.minimise(source.workspace, &mut record) => {}
             Err(_) if own_is_kept_out => judged.suppressed += 1,
             Err(_) if guarded && ingest.doors.keeps_out_json(source.workspace, event.get()) => judged.suppressed += 1,
             Ok(()) => judged.batch.push(RecordKind::Event, &record).map_err(|error| {
@@ -168,8 +169,12 @@ fn judge(ingest: &Ingest, delivery: &Delivery<'_>, received_at: Timestamp) -> Re
                     entry: *entry,
                     code: refusal.code(),
                     message: refusal.to_string(),
-                    event: without_write_key(came),
-                    batch: shared_json.get_or_init(|| shared(own)).clone(),
+                    event: ingest.minimised(source.workspace, without_write_key(came)),
+                    batch: shared_json
+                        .get_or_init(|| {
+                            shared(own).map(|shared| ingest.minimised(source.workspace, shared.to_string()).into())
+                        })
+                        .clone(),
                 });
                 judged.refused.push((place, refusal));
             }

@@ -83,6 +83,10 @@ pub struct Meters {
     pub accepted: Counter,
     /// Events of suppressed people: answered, not stored.
     pub suppressed: Counter,
+    /// Events that no purpose declares: answered, not stored.
+    pub minimised_events: Counter,
+    /// Fields that no purpose declares, taken out of events.
+    pub minimised_fields: Counter,
     /// Events among the dead letters, by the refusal's code.
     pub refused: ByCode<6>,
     /// Requests that were answered with an error, by its code; `busy` and `unavailable` are the log's.
@@ -96,6 +100,8 @@ impl Default for Meters {
             bytes: Counter::default(),
             accepted: Counter::default(),
             suppressed: Counter::default(),
+            minimised_events: Counter::default(),
+            minimised_fields: Counter::default(),
             refused: ByCode::new(REFUSAL_CODES),
             failed: ByCode::new(REQUEST_CODES),
         }

@@ -36,10 +36,10 @@ use axum::{
 use onefold_log::EventLog;
 use onefold_model::{
     Clock, Rng, WorkspaceId,
-    event::{Kind, Limits},
+    event::{EventRecord, Kind, Limits, Minimised},
 };
 
-use crate::suppression::Doors;
+use crate::{governance::Collections, suppression::Doors};
 
 pub use self::{
     letters::{DeadLetter, DeadLetters, Entry},
@@ -65,6 +65,8 @@ pub struct Ingest {
     pub refused: Arc<dyn DeadLetters>,
     /// Whose events are answered like any other, counted, and not stored.
     pub doors: Arc<Doors>,
+    /// What is collected, where not everything is.
+    pub collections: Collections,
     /// What each source has sent of late.
     pub limiter: Limiter,
     /// What is counted.
@@ -106,6 +108,36 @@ impl Default for IngestSettings {
 }
 
 impl Ingest {
+    /// Takes out of an event's record what no purpose declares; whether anything of it enters.
+    pub(crate) fn minimise(&self, workspace: WorkspaceId, record: &mut Vec<u8>) -> bool {
+        let Some(collection) = self.collections.of(workspace) else { return true };
+        let Ok(event) = EventRecord::decode(record) else { return true };
+        match collection.minimise(event.json) {
+            Minimised::Whole => true,
+            Minimised::Nothing => {
+                self.meters.minimised_events.add(1);
+                false
+            }
+            Minimised::Less(json, dropped) => {
+                self.meters.minimised_fields.add(dropped.into());
+                let mut less = Vec::with_capacity(record.len());
+                EventRecord { json: &json, ..event }.encode(&mut less);
+                *record = less;
+                true
+            }
+        }
+    }
+
+    /// The same for what is refused, and kept to be looked at.
+    fn minimised(&self, workspace: WorkspaceId, json: String) -> String {
+        let Some(collection) = self.collections.of(workspace) else { return json };
+        match collection.minimise(&json) {
+            Minimised::Whole => json,
+            Minimised::Nothing => "{}".to_owned(),
+            Minimised::Less(json, _) => json,
+        }
+    }
+
     /// The scheme, and the host with its port, by which the sender of a request reaches this server.
     pub(crate) fn address(&self, uri: &Uri, headers: &HeaderMap) -> (String, String) {
         documents::address(self.settings.public_url.as_deref(), uri, headers)

@@ -50,6 +50,7 @@ pub(crate) fn audited(method: &Method, path: &str) -> Audited {
         }
         ("GET", "/linkage/queue" | "/linkage/suspects" | "/dead-letters" | "/log/records") => Audited::Read,
         ("POST", "/segments/export" | "/sql" | "/privacy/access") => Audited::Read,
+        ("GET", "/requests/{id}/answer" | "/opendsr/requests/{id}/results" | "/reports/exposure") => Audited::Read,
         ("GET" | "HEAD", _) => Audited::No,
         // They only ask.
         ("POST", "/segments/preview" | "/segments/overlap" | "/settings/try" | "/access-policies/try") => Audited::No,
@@ -159,6 +160,27 @@ pub(crate) fn endpoint(method: &Method, path: &str) -> Option<Endpoint> {
         ("POST", "/sql") => of(SqlAsk, People),
         ("GET", "/log/records") => of(SystemUse, Everything),
         ("POST", "/log/verify" | "/rebuild") => of(SystemUse, Nobody),
+
+        ("GET", "/requests" | "/requests/{id}") => of(PrivacyView, Everything),
+        ("GET", "/requests/statistics") => of(PrivacyView, Numbers),
+        ("POST", "/requests" | "/requests/{id}/verify" | "/requests/{id}/extend" | "/requests/{id}/cancel") => {
+            of(PrivacyAnswer, Everything)
+        }
+        ("POST", "/requests/{id}/carry-out") => of(PrivacyErase, Everything),
+        ("GET", "/requests/{id}/answer") => of(PrivacyAnswer, Everything),
+        ("GET", "/opendsr/discovery") => of(PrivacyAnswer, Nobody),
+        ("POST", "/opendsr/requests") | ("DELETE", "/opendsr/requests/{id}") => of(PrivacyAnswer, Everything),
+        ("GET", "/opendsr/requests/{id}" | "/opendsr/requests/{id}/results") => of(PrivacyAnswer, Everything),
+
+        ("GET", "/governance/{name}" | "/approvals" | "/catalog") => of(GovernanceView, Nobody),
+        ("GET", "/reports/processing" | "/retention") => of(GovernanceView, Numbers),
+        ("PUT", "/governance/{name}") => of(GovernanceEdit, Nobody),
+        ("POST", "/approvals/{id}") => of(GovernanceApprove, Nobody),
+        ("POST", "/retention") => of(PrivacyErase, Everything),
+        ("GET", "/reports/exposure") => of(PrivacyAnswer, Everybody),
+
+        ("GET", "/backups") => of(SystemView, Nobody),
+        ("POST", "/backups") => of(SystemUse, Nobody),
 
         ("GET", "/people" | "/grants" | "/keys" | "/access-policies") => of(PeopleView, Nobody),
         ("POST", "/people" | "/people/{email}/link" | "/keys") => of(PeopleEdit, Nobody),

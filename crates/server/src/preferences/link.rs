@@ -2,18 +2,15 @@
 //!
 //! Version 1: postcard of [`Link`], then 16 bytes of HMAC-SHA-256 over it under the workspace's secret for links; as base64url.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use onefold_model::{NodeId, Rng, Timestamp, WorkspaceId};
 use onefold_state::{Reader, Txn, Value, schema};
-use ring::hmac;
 use serde::{Deserialize, Serialize};
 
+use super::code;
 use crate::ApiError;
 
 /// Name of the secret.
 const SECRET: &str = "links";
-/// Bytes of the code at the end of a token.
-const CODE: usize = 16;
 
 /// What a link is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,10 +34,8 @@ impl Link {
 
     /// Its token.
     pub fn sign(&self, secret: &[u8]) -> Result<String, ApiError> {
-        let mut bytes = postcard::to_allocvec(self).map_err(|error| ApiError::internal(error.to_string()))?;
-        let code = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), &bytes);
-        bytes.extend_from_slice(&code.as_ref()[..CODE]);
-        Ok(URL_SAFE_NO_PAD.encode(bytes))
+        let body = postcard::to_allocvec(self).map_err(|error| ApiError::internal(error.to_string()))?;
+        Ok(code::sign(secret, b"", body))
     }
 
     /// Reads a token that one of our secrets has signed and that is good at `now`. `secret` gives a workspace's.
@@ -49,16 +44,12 @@ impl Link {
         now: Timestamp,
         secret: &mut dyn FnMut(WorkspaceId) -> Result<Option<Vec<u8>>, ApiError>,
     ) -> Result<Option<Link>, ApiError> {
-        let Ok(bytes) = URL_SAFE_NO_PAD.decode(token) else { return Ok(None) };
-        let Some((body, code)) = bytes.len().checked_sub(CODE).map(|at| bytes.split_at(at)) else { return Ok(None) };
-        let Ok(link) = postcard::from_bytes::<Link>(body) else { return Ok(None) };
+        let Some((body, given)) = code::parts(token) else { return Ok(None) };
+        let Ok(link) = postcard::from_bytes::<Link>(&body) else { return Ok(None) };
         let Some(secret) = secret(link.workspace)?.filter(|_| link.version == 1 && now < link.expires) else {
             return Ok(None);
         };
-        let right = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), body);
-        // All of it is compared, wherever it differs first.
-        let differs = right.as_ref().iter().zip(code).fold(0, |differs, (a, b)| differs | (a ^ b));
-        Ok((differs == 0).then_some(link))
+        Ok(code::is_right(&secret, b"", &body, &given).then_some(link))
     }
 }
 

@@ -3,6 +3,7 @@
 //! A GET changes nothing, whoever fetches it: mail scanners open every link. A POST enters what the person chose as their explicit
 //! choice, the strongest there is. Whoever has the link is taken for the person, so it shows kinds of data and no values.
 
+pub(crate) mod code;
 mod link;
 mod page;
 mod words;
@@ -21,7 +22,7 @@ use axum::{
     routing::get,
 };
 use onefold_model::{
-    Timestamp,
+    Timestamp, WorkspaceId,
     access::{Access, Caller, Purpose as AccessPurpose, Sight},
     clock::DAY_MS,
     command::{Command, IdentifierRef},
@@ -33,8 +34,8 @@ use onefold_state::Reader;
 use self::{
     link::Link,
     page::{Choice, Shown},
-    words::Words,
 };
+pub(crate) use self::{link::secret, words::Words};
 use crate::{ApiError, App};
 
 /// Bytes of a form.
@@ -72,22 +73,33 @@ impl App {
         of: Option<(String, Option<String>)>,
         days: u32,
     ) -> Result<Paths, ApiError> {
-        let reader = &mut *self.store.reader()?;
-        let (_, node) = crate::api::profiles::node(reader, access, identifier)?;
-        let secret = match link::secret(reader, access.workspace)? {
-            Some(secret) => secret,
-            None => {
-                let mut txn = self.store.begin_shared()?;
-                let secret = link::make_secret(&mut *txn, access.workspace, &*self.rng)?;
-                txn.commit()?;
-                secret
-            }
-        };
+        let (_, node) = crate::api::profiles::node(&mut *self.store.reader()?, access, identifier)?;
+        let secret = made_secret(self, access.workspace)?;
         let expires = access.at.plus(i64::from(days) * DAY_MS);
         let token = Link::new(access.workspace, node, expires, of).sign(&secret)?;
         let page = format!("/preferences/{token}");
         Ok(Paths { unsubscribe: format!("{page}/unsubscribe"), page, expires })
     }
+}
+
+/// The workspace's secret for links, made where there is none yet.
+pub(crate) fn made_secret(app: &App, workspace: WorkspaceId) -> Result<Vec<u8>, ApiError> {
+    if let Some(secret) = link::secret(&mut *app.store.reader()?, workspace)? {
+        return Ok(secret);
+    }
+    let mut txn = app.store.begin_shared()?;
+    let secret = link::make_secret(&mut *txn, workspace, &*app.rng)?;
+    txn.commit()?;
+    Ok(secret)
+}
+
+/// Whom a person's link names, and in which workspace.
+pub(crate) fn subject_of(
+    app: &App,
+    reader: &mut dyn Reader,
+    token: &str,
+) -> Result<Option<(WorkspaceId, IdentifierRef)>, ApiError> {
+    Ok(find(app, reader, token)?.map(|found| (found.access.workspace, found.subject)))
 }
 
 /// Whoever a link names.
@@ -115,7 +127,11 @@ fn find(app: &App, reader: &mut dyn Reader, token: &str) -> Result<Option<Person
 }
 
 /// The page's language: as asked for, or as the browser would rather have.
-fn words(uri: &Uri, headers: &HeaderMap) -> &'static Words {
+pub(crate) fn language(uri: &Uri, headers: &HeaderMap) -> &'static str {
+    words(uri, headers).code
+}
+
+pub(crate) fn words(uri: &Uri, headers: &HeaderMap) -> &'static Words {
     let asked = query(uri).into_iter().find(|(name, _)| name == "lang");
     asked.map_or_else(|| Words::accepted(headers), |(_, code)| Words::of(&code))
 }
@@ -124,7 +140,8 @@ fn query(uri: &Uri) -> Vec<(String, String)> {
     url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
 }
 
-fn answer(status: StatusCode, html: String) -> Response {
+/// A page that nobody keeps, and that loads nothing.
+pub(crate) fn answer(status: StatusCode, html: String) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),

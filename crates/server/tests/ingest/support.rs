@@ -178,6 +178,7 @@ impl World {
             settings,
             sources,
             refused: letters.clone(),
+            collections: Default::default(),
             doors: doors(),
             limiter: Limiter::default(),
             meters: Meters::default(),

@@ -255,6 +255,13 @@ impl StateStore for SqliteStore {
         self.shared.writer("checkpoint")?.checkpoint()
     }
 
+    fn copy_to(&self, path: &Path) -> Result<(), Error> {
+        let operation = "copy the state";
+        let reader = connection::open_reader(&self.shared.path, &self.shared.settings)?;
+        let text = path.to_string_lossy();
+        reader.execute("VACUUM INTO ?1", [text.as_ref()]).map(drop).map_err(failed(operation))
+    }
+
     fn kind(&self) -> &'static str {
         "sqlite"
     }

@@ -1,0 +1,19 @@
+//! Backups of the whole folder.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+
+use crate::{ApiError, App, backup::BackupView};
+
+/// Make a backup now, at the place that the settings name. Answers when it is there.
+#[utoipa::path(post, path = "/api/v1/backups", responses((status = 200, body = BackupView)))]
+pub async fn make(State(app): State<Arc<App>>) -> Result<Json<BackupView>, ApiError> {
+    app.back_up().await.map(Json)
+}
+
+/// The backups that there are, the newest first.
+#[utoipa::path(get, path = "/api/v1/backups", responses((status = 200, body = Vec<BackupView>)))]
+pub async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<BackupView>>, ApiError> {
+    app.list_backups().await.map(Json)
+}
