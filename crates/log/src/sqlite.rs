@@ -242,7 +242,9 @@ impl EventLog for SqliteLog {
 
     fn copy_to(&self, path: &Path) -> Result<(), ReadError> {
         let text = path.to_string_lossy();
-        self.readers.with("copy", |c| c.execute("VACUUM INTO ?1", [text.as_ref()]).map(drop).map_err(failed("copy")))
+        // On a connection of its own: it cannot be done within a transaction.
+        let reader = store::reader(&self.readers.path)?;
+        reader.execute("VACUUM INTO ?1", [text.as_ref()]).map(drop).map_err(failed("copy"))
     }
 
     fn verify(&self, partition: Partition, on_fault: &mut dyn FnMut(Fault)) -> Result<Verified, ReadError> {

@@ -530,6 +530,17 @@ pub enum Segment {
         #[arg(long)]
         csv: bool,
     },
+    /// How many members have what in common, so coarse that nobody is told from at least k − 1 others.
+    Anonymous {
+        /// The name of a segment, or a condition as text.
+        segment: String,
+        /// TRAIT, or TRAIT=HOW: age_band, prefix:2, band:50, day, week, month, year; as often as need be.
+        #[arg(long, value_name = "TRAIT=HOW", required = true)]
+        by: Vec<String>,
+        /// People in a group at least.
+        #[arg(long, default_value_t = 10)]
+        k: u32,
+    },
     /// How many were in at the end of each day on which somebody entered or left.
     History {
         name: String,

@@ -68,6 +68,9 @@ fn the_table_of_roles() {
         A------ workspaces.edit
         AP----- people.view
         A------ people.edit
+        APS---- governance.view
+        AP----- governance.edit
+        APS---- governance.approve
         AP----- audit.view
         AP----- audit.check
         identifier: Clear Clear Clear Partial Hashed Partial Partial

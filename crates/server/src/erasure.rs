@@ -97,7 +97,7 @@ pub struct Receipt {
     pub dead_letters: u64,
     /// Deliveries that were given up and kept, and went.
     pub dead_deliveries: u64,
-    /// What each destination says: `delivered`, `waiting`, `paused`, `dead`.
+    /// What each destination says: `delivered`, `waiting`, `paused`, `dead`; `told before` by the erasure that this one does again.
     pub destinations: BTreeMap<String, String>,
     /// Backups from before, in which they still are, encrypted, until these are rotated out; a folder that is put back from one forgets
     /// them before it is used.
@@ -162,6 +162,9 @@ struct Work {
     /// What of it is not by a person's wish but by the time that passed: its people may come again.
     #[serde(default)]
     retention: bool,
+    /// It was done before, in a folder that this one is put back for: destinations were told then.
+    #[serde(default)]
+    again: bool,
     nodes: Vec<i64>,
     hashes: Vec<String>,
     /// Log offsets of the commands that told destinations.
@@ -316,6 +319,7 @@ impl App {
                 let cut_off = app.log.end(workspace.partition(app.log.partitions()))?;
                 let work = Work {
                     retention: true,
+                    again: false,
                     nodes: people.iter().map(|(node, _)| node.0).collect(),
                     hashes: hashes.iter().map(suppression::written).collect(),
                     told_at: vec![],
@@ -333,20 +337,32 @@ impl App {
         self.carry_out(access, &id, work, Sight { hashes, mentions: None, hints }).await
     }
 
-    /// Carries out erasures that were cut short, or put down by a backup that was put back, and gives what came of them.
-    pub async fn resume_erasures(self: &Arc<Self>) -> Result<Vec<RequestView>, ApiError> {
+    /// Carries out erasures that were cut short, or put down by a backup that was put back.
+    pub async fn resume_erasures(self: &Arc<Self>) -> Result<(), ApiError> {
         // Who holds the turn sees no request that is being carried out.
         let _turn = self.erasing.lock().await;
-        let mut done = vec![];
         for (workspace, _) in self.workspaces() {
-            done.extend(self.finish_erasures(&self.operator(workspace)).await?);
+            self.finish_erasures(&self.operator(workspace)).await?;
         }
-        Ok(done)
+        Ok(())
+    }
+
+    /// What came of the erasures that were done again because a backup was put back.
+    pub async fn done_again(self: &Arc<Self>, backup: &str) -> Result<Vec<RequestView>, ApiError> {
+        let id = again_id(backup);
+        let workspaces = self.workspaces();
+        self.read(move |_, reader| {
+            let found = workspaces.iter().map(|(workspace, _)| match show(reader, *workspace, &id) {
+                Err(error) if error.code == "not_found" => Ok(None),
+                found => found.map(Some),
+            });
+            found.filter_map(Result::transpose).collect()
+        })
+        .await
     }
 
     /// Carries out what was cut short in a workspace.
-    async fn finish_erasures(self: &Arc<Self>, access: &Access) -> Result<Vec<RequestView>, ApiError> {
-        let mut done = vec![];
+    async fn finish_erasures(self: &Arc<Self>, access: &Access) -> Result<(), ApiError> {
         let workspace = access.workspace;
         let unfinished = self.read(move |_, reader| requests(reader, workspace)).await?;
         for (row, mut work) in unfinished.into_iter().filter(|(row, _)| row[3] == Value::Text(IN_PROGRESS.to_owned())) {
@@ -355,9 +371,9 @@ impl App {
             tracing::info!(request = id, "an erasure that was cut short goes on");
             let nodes: BTreeSet<i64> = work.nodes.iter().copied().collect();
             work.told_at = self.read(move |_, reader| notices(reader, workspace, &nodes)).await?;
-            done.push(self.carry_out(access, &id, work, Sight { hashes, mentions: None, hints: None }).await?);
+            self.carry_out(access, &id, work, Sight { hashes, mentions: None, hints: None }).await?;
         }
-        Ok(done)
+        Ok(())
     }
 
     /// Whom the texts mean, kept out from now on; with the hashes of all their identifiers. Blocks.
@@ -380,6 +396,7 @@ impl App {
         txn.put(&schema::SUPPRESSED, rows)?;
         let work = Work {
             retention: false,
+            again: false,
             nodes: meant.people.iter().flat_map(|person| &person.nodes).map(|node| node.0).collect(),
             hashes: hashes.iter().map(suppression::written).collect(),
             told_at: vec![],
@@ -543,6 +560,12 @@ impl App {
     /// Waits until every destination has been told, or for [`DESTINATIONS_WAIT`].
     async fn wait_for_destinations(self: &Arc<Self>, access: &Access, work: &mut Work) -> Result<(), ApiError> {
         let deadline = tokio::time::Instant::now() + DESTINATIONS_WAIT;
+        if work.again {
+            // A notice names the person, and would wait here for as long as the destination is paused.
+            let (workspace, offsets) = (access.workspace, work.told_at.clone());
+            work.receipt.destinations = self.block(move |app| app.drop_notices(workspace, &offsets)).await?;
+            return Ok(());
+        }
         loop {
             let (workspace, offsets) = (access.workspace, work.told_at.clone());
             let told = self.read(move |_, reader| told(reader, workspace, &offsets)).await?;
@@ -556,6 +579,22 @@ impl App {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Takes notices out of the outboxes, and gives the destinations that do not get them.
+    fn drop_notices(&self, workspace: WorkspaceId, offsets: &[u64]) -> Result<BTreeMap<String, String>, ApiError> {
+        let own = vec![Value::Int(workspace.0.into())];
+        let mut txn = self.store.begin_shared()?;
+        let mut told = BTreeMap::new();
+        for destination in txn.scan(&Scan::prefix(&schema::DESTINATION, own, usize::MAX))? {
+            for offset in offsets {
+                let prefix = [Value::Int(workspace.0.into()), destination[1].clone(), Value::uint(*offset)];
+                txn.delete_prefix(&schema::OUTBOX, &prefix)?;
+            }
+            told.insert(destination[1].as_text()?.to_owned(), "told before".to_owned());
+        }
+        txn.commit()?;
+        Ok(told)
     }
 
     /// Whether a second look finds nothing.
@@ -687,6 +726,11 @@ pub(crate) fn erased(reader: &mut dyn Reader, workspace: WorkspaceId) -> Result<
     wished.map(note).collect()
 }
 
+/// The request under which a restored state does again what was done since the backup.
+fn again_id(backup: &str) -> String {
+    format!("again_{backup}")
+}
+
 /// Puts down erasures to be carried out again in a state that was put back from a backup, as one request, and gives how many those
 /// are: what this state does not know to be done. The log of that state ends at `end`.
 pub(crate) fn again(
@@ -706,7 +750,7 @@ pub(crate) fn again(
     if todo.is_empty() {
         return Ok(0);
     }
-    let id = format!("again_{backup}");
+    let id = again_id(backup);
     let hashes: BTreeSet<String> = todo.iter().flat_map(|note| note.hashes.clone()).collect();
     let is_there = |node: &i64| u64::try_from(*node).is_ok_and(|node| node < end);
     let nodes: BTreeSet<i64> = todo.iter().flat_map(|note| note.nodes.clone()).filter(is_there).collect();
@@ -721,6 +765,7 @@ pub(crate) fn again(
     };
     let work = Work {
         retention: false,
+        again: true,
         nodes: nodes.into_iter().collect(),
         hashes: hashes.into_iter().collect(),
         told_at: vec![],

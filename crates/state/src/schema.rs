@@ -530,6 +530,15 @@ pub static APPROVAL: Table = kept(
     ],
 );
 
+/// Who was in an anonymous export, by profile number, so that another that differs by a few of them is refused. `digest`: SHA-256 of its
+/// columns' names.
+pub static ANONYMOUS_EXPORT: Table = kept(
+    "anonymous_export",
+    2,
+    &[WORKSPACE, Column::text("id"), Column::int("at_ms"), Column::text("digest"), Column::bytes("people")],
+    &[],
+);
+
 /// Who works here, in all workspaces. `password` is a PHC string; `totp` the secret of the second factor, `totp_step` the last step
 /// whose code was taken. `state`: `invited`, `active`, `disabled`.
 pub static ACCOUNT: Table = kept(
@@ -679,6 +688,7 @@ pub static ALL: &[&Table] = &[
     &REQUEST,
     &SUBJECT_REQUEST,
     &APPROVAL,
+    &ANONYMOUS_EXPORT,
     &ACCOUNT,
     &ROLE_GRANT,
     &TEAM_MEMBER,

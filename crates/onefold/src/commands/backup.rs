@@ -223,7 +223,7 @@ pub async fn restore(common: &Common, settings: &Settings, asked: &Restore) -> R
     if done.erasures > 0 {
         eprintln!("forgetting {} erasures since then again …", done.erasures);
     }
-    let erased = forget(settings).await?;
+    let erased = forget(settings, &manifest.id).await?;
     let answer = json!({
         "backup": manifest.id,
         "folder": settings.data,
@@ -257,14 +257,17 @@ async fn prepare(
 }
 
 /// Starts on the folder, waits until the erasures are done, and gives their receipts.
-async fn forget(settings: &Settings) -> Result<Vec<Value>, Failure> {
+async fn forget(settings: &Settings, backup: &str) -> Result<Vec<Value>, Failure> {
     let (theirs, runtime) = (settings.clone(), tokio::runtime::Handle::current());
     let started = tokio::task::spawn_blocking(move || {
         let _guard = runtime.enter();
         wiring::start(&theirs)
     });
     let app = started.await.map_err(|error| Failure::new(error.to_string(), ""))??.app;
-    let done = app.resume_erasures().await;
+    let done = match app.resume_erasures().await {
+        Ok(()) => app.done_again(backup).await,
+        Err(error) => Err(error),
+    };
     app.stop().await;
     let done = done.map_err(|error| Failure::new(error.message, error.cure))?;
     Ok(done.into_iter().filter_map(|view| serde_json::to_value(view).ok()).collect())

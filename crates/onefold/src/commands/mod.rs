@@ -407,6 +407,15 @@ async fn segments(common: &Common, client: &Client, command: cli::Segment) -> Re
             let body = json!({ "segment": segment, "traits": with });
             return client.stream("/api/v1/segments/export", accept, &body, &mut output::bytes).await;
         }
+        cli::Segment::Anonymous { segment, by, k } => {
+            let column = |text: String| match text.split_once('=') {
+                Some((name, how)) => (name.to_owned(), json!(how)),
+                None => (text, json!("as_is")),
+            };
+            let columns: serde_json::Map<String, Value> = by.into_iter().map(column).collect();
+            let body = json!({ "segment": segment, "columns": columns, "k": k });
+            client.send(Method::POST, "/api/v1/segments/export/anonymous", &body).await?
+        }
         cli::Segment::History { name, days } => {
             client.get(&format!("/api/v1/segments/{}/history?days={days}", segment(&name))).await?
         }

@@ -50,7 +50,11 @@ impl House {
     }
 
     fn send(&self, key: &str, method: Method, path: &str, body: &Value) -> Response {
-        let request = self.client.request(method, format!("{}/api/v1{path}", self.server.url)).bearer_auth(key);
+        self.send_to(key, method, &format!("/api/v1{path}"), body)
+    }
+
+    fn send_to(&self, key: &str, method: Method, path: &str, body: &Value) -> Response {
+        let request = self.client.request(method, format!("{}{path}", self.server.url)).bearer_auth(key);
         request.json(body).send().unwrap()
     }
 
@@ -97,8 +101,8 @@ fn every_endpoint_in_every_role() {
         ROLES.iter().map(|(letter, role)| (*letter, house.key(role, &[]), house.key(role, &["poland"]))).collect();
     let mut table = String::new();
     for (path, methods) in description["paths"].as_object().unwrap() {
-        let path = path.strip_prefix("/api/v1").unwrap();
-        if path == "/session" || path == "/session/welcome" {
+        let named = path.strip_prefix("/api/v1").unwrap_or(path);
+        if named == "/session" || named == "/session/welcome" {
             continue;
         }
         for method in methods.as_object().unwrap().keys() {
@@ -110,7 +114,7 @@ fn every_endpoint_in_every_role() {
                 .join("/");
             let may = |key: &String| {
                 let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-                let answer = house.send(key, method, &asked, &json!({}));
+                let answer = house.send_to(key, method, &asked, &json!({}));
                 assert_ne!(answer.status(), 401, "{path}");
                 answer.status() != 403
             };
@@ -121,7 +125,7 @@ fn every_endpoint_in_every_role() {
                 (false, true) => panic!("{method} {path}: who sees less may more"),
             });
             let letters: String = letters.collect();
-            table.push_str(&format!("{letters} {} {path}\n", method.to_uppercase()));
+            table.push_str(&format!("{letters} {} {named}\n", method.to_uppercase()));
         }
     }
     expect_file!["roles.txt"].assert_eq(&table);

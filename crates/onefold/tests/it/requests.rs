@@ -85,7 +85,11 @@ fn a_request_goes_its_way_and_nothing_is_done_before_it_is_known_who_asks() {
     };
     done("rectify", &["--set", "city=Łódź", "--set", "age=36"]);
     let ada = folder.json(&["profile", "show", ADA]);
-    assert_eq!((&ada["traits"]["city"], &ada["traits"]["age"]), (&json!("Łódź"), &json!(36)), "{ada}");
+    assert_eq!(
+        (&ada["traits"]["city"]["value"], &ada["traits"]["age"]["value"]),
+        (&json!("Łódź"), &json!(36)),
+        "{ada}"
+    );
     let decide = |purpose: &str| folder.json(&["consent", "decide", ADA, purpose])["rule"].clone();
     let before = decide("ads");
     done("object", &["--purpose", "ads"]);

@@ -143,6 +143,12 @@ impl Server {
         assert!(set.unwrap().success(), "prlimit, of util-linux, sets the limit");
     }
 
+    /// The same, and another is put in its place.
+    pub fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

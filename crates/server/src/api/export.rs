@@ -19,7 +19,7 @@ use onefold_lake::{
     segments::{self, NoSql, quoted},
 };
 use onefold_model::{
-    access::{Access, Sight},
+    access::{Access, Mask, Sight},
     segment::Condition,
 };
 use serde::{Deserialize, Serialize};
@@ -72,7 +72,8 @@ pub async fn export(
     };
     let purpose = (!access.purpose.is_administration()).then_some(access.purpose.0.as_str());
     let mut fields = condition.fields_through(&*definitions);
-    fields.extend(traits.iter().cloned());
+    // What is hidden is not exported.
+    fields.extend(traits.iter().filter(|name| access.sight.mask_of_field(name) != Mask::Hidden).cloned());
     let sensitive = check_use(&definitions, &fields, purpose)?;
     if !sensitive.is_empty() {
         let summary = format!("an export with {}", Vec::from_iter(sensitive).join(", "));
@@ -113,13 +114,13 @@ pub async fn export(
 }
 
 /// Waits until what is applied is in the tables.
-async fn write(app: &Arc<App>, access: &Access) -> Result<(), ApiError> {
+pub(super) async fn write(app: &Arc<App>, access: &Access) -> Result<(), ApiError> {
     let (workspace, budget) = (access.workspace, app.settings.lake.budget);
     let until = access.at.plus(budget.time.as_millis() as i64);
     app.block(move |app| app.write_tables(workspace, until)).await
 }
 
-fn no_sql(error: NoSql) -> ApiError {
+pub(super) fn no_sql(error: NoSql) -> ApiError {
     match error {
         NoSql::Compile(error) => bad_segment(error),
         NoSql::NotThere(_) => {

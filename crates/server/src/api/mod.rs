@@ -2,6 +2,7 @@
 //!
 //! One file per kind of thing. Every operation is described where it stands, and `/api/openapi.json` is made from that.
 
+pub mod anonymous;
 pub mod audit;
 pub mod backups;
 pub mod computed;
@@ -109,6 +110,7 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(preview::preview))
         .routes(routes!(segments::overlap))
         .routes(routes!(export::export))
+        .routes(routes!(anonymous::export))
         .routes(routes!(export::history))
         .routes(routes!(computed::list, computed::set))
         .routes(routes!(computed::remove))

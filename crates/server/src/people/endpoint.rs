@@ -49,7 +49,7 @@ pub(crate) fn audited(method: &Method, path: &str) -> Audited {
             Audited::Read
         }
         ("GET", "/linkage/queue" | "/linkage/suspects" | "/dead-letters" | "/log/records") => Audited::Read,
-        ("POST", "/segments/export" | "/sql" | "/privacy/access") => Audited::Read,
+        ("POST", "/segments/export" | "/segments/export/anonymous" | "/sql" | "/privacy/access") => Audited::Read,
         ("GET", "/requests/{id}/answer" | "/opendsr/requests/{id}/results" | "/reports/exposure") => Audited::Read,
         ("GET" | "HEAD", _) => Audited::No,
         // They only ask.
@@ -117,6 +117,7 @@ pub(crate) fn endpoint(method: &Method, path: &str) -> Option<Endpoint> {
         ("GET", "/segments/{name}/members" | "/segments/{name}/explain") => of(ProfilesView, People),
         ("POST", "/segments/preview" | "/segments/overlap") => of(SegmentsView, People),
         ("POST", "/segments/export") => of(ProfilesExport, People),
+        ("POST", "/segments/export/anonymous") => of(SegmentsView, People),
         ("GET", "/segments/{name}/history") => of(SegmentsView, Numbers),
         ("GET", "/computed") => of(SegmentsView, Nobody),
         ("PUT", "/computed") => of(SegmentsEdit, Nobody),

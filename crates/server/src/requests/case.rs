@@ -254,9 +254,9 @@ impl Case {
         !self.status.is_final() && now > self.due
     }
 
-    /// Whole days that are left; negative: it is late.
+    /// Days that are left, to the nearest; negative: it is late.
     pub fn days_left(&self, now: Timestamp) -> i64 {
-        (self.due.0 - now.0).div_euclid(DAY_MS)
+        (self.due.0 - now.0 + DAY_MS / 2).div_euclid(DAY_MS)
     }
 
     /// The e-mail address that it came by, if it names one.
@@ -289,7 +289,7 @@ pub struct CaseView {
     pub received: String,
     /// By when it is to be answered.
     pub due: String,
-    /// Whole days that are left; negative: it is late. Absent once it is closed.
+    /// Days that are left, to the nearest; negative: it is late. Absent once it is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub days_left: Option<i64>,
     /// Whether its time is up.
