@@ -40,6 +40,9 @@ const COPIES: &str = "backup.tmp";
 /// An erasure waits so long for the place of the backups.
 const NOTE_WAIT: Duration = Duration::from_secs(30);
 
+/// Copies by their names in the backup, and the ends of the log's partitions.
+type Copied = (Vec<(String, PathBuf)>, Vec<u64>);
+
 /// Two looks whether a backup is due.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
@@ -165,7 +168,7 @@ impl App {
     }
 
     /// Copies everything that a backup has, each file as it is at one moment. Blocks.
-    fn copy_files(&self) -> Result<(Vec<(String, PathBuf)>, Vec<u64>), ApiError> {
+    fn copy_files(&self) -> Result<Copied, ApiError> {
         self.drop_copies()?;
         let folder = self.copies();
         let mut builder = fs::DirBuilder::new();

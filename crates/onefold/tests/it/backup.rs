@@ -63,9 +63,9 @@ fn a_backup_is_put_back_without_whoever_was_erased_since() {
     let webhook = json!({ "name": "crm", "kind": "webhook", "state": "paused", "config": { "url": "https://example.com/in", "purpose": "analytics", "secret": SECRET } });
     let webhook = folder.file("crm.json", &webhook.to_string());
     folder.run(&["destination", "set", webhook.to_str().unwrap()]);
-    let files = json!({ "name": "files", "kind": "file", "config": { "location": "out", "format": "ndjson", "purpose": "analytics" } });
-    let files = folder.file("files.json", &files.to_string());
-    folder.run(&["destination", "set", files.to_str().unwrap()]);
+    let out = json!({ "name": "files", "kind": "file", "config": { "location": "out", "format": "ndjson", "purpose": "analytics" } });
+    let out = folder.file("files.json", &out.to_string());
+    folder.run(&["destination", "set", out.to_str().unwrap()]);
     folder.run(&["stats"]);
     let made = folder.json(&["backup", "now"]);
     assert_eq!(folder.json(&["backup", "list"])[0]["id"], made["id"]);

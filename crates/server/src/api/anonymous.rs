@@ -138,9 +138,12 @@ impl Coarse {
     }
 }
 
+/// What a group has in common, column by column.
+type Values = Vec<Option<String>>;
+
 /// Groups of at least k people, and how many are in none. Where fewer than k would be left out, the smallest group that is told
 /// is left out as well: those few would be known by their number.
-fn large_enough(groups: BTreeMap<Vec<Option<String>>, u64>, k: u64) -> (Vec<(Vec<Option<String>>, u64)>, u64) {
+fn large_enough(groups: BTreeMap<Values, u64>, k: u64) -> (Vec<(Values, u64)>, u64) {
     let (mut told, small): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(_, people)| *people >= k);
     told.sort_by_key(|(_, people)| std::cmp::Reverse(*people));
     let mut left: u64 = small.iter().map(|(_, people)| people).sum();
@@ -241,7 +244,7 @@ pub async fn export(
     let batches: Vec<RecordBatch> = rows.try_collect().await?;
     let now = jiff::Timestamp::from_millisecond(at.0).unwrap_or_default();
     let today = now.to_zoned(definitions.time_zone.clone()).date();
-    let (mut groups, mut people) = (BTreeMap::<Vec<Option<String>>, u64>::new(), BTreeSet::new());
+    let (mut groups, mut people) = (BTreeMap::<Values, u64>::new(), BTreeSet::new());
     for batch in &batches {
         let texts = batch.columns().iter().map(|column| cast(column, &DataType::Utf8).map_err(unprintable));
         let texts = texts.collect::<Result<Vec<_>, _>>()?;
@@ -259,10 +262,7 @@ pub async fn export(
     let names: Vec<String> = columns.keys().cloned().collect();
     remember(&app, &access, &columns, people, k).await?;
     let (told, suppressed) = large_enough(groups, k.into());
-    let group = |(values, people): (Vec<Option<String>>, u64)| Group {
-        values: names.iter().cloned().zip(values).collect(),
-        people,
-    };
+    let group = |(values, people): (Values, u64)| Group { values: names.iter().cloned().zip(values).collect(), people };
     Ok(Json(Anonymised { k, groups: told.into_iter().map(group).collect(), suppressed }))
 }
 
