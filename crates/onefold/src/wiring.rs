@@ -35,6 +35,9 @@ use crate::{
     settings::{self, EngineKind, Settings, Store},
 };
 
+/// The file that stands in a data folder while a backup is put into it.
+pub const RESTORING: &str = "restoring";
+
 /// What was put together.
 pub struct Started {
     /// The app.
@@ -46,6 +49,10 @@ pub struct Started {
 /// Makes the components that the settings name, and starts the app on the current runtime.
 pub fn start(settings: &Settings) -> Result<Started, Failure> {
     make_folder(&settings.data)?;
+    if settings.data.join(RESTORING).exists() {
+        let cause = format!("a restore into {} was cut short", settings.data.display());
+        return Err(Failure::new(cause, "empty the folder, and restore again"));
+    }
     let token = token(&settings.data)?;
     let log_settings = SqliteLogSettings {
         partitions: settings.log.partitions,

@@ -197,16 +197,18 @@ pub async fn restore(common: &Common, settings: &Settings, asked: &Restore) -> R
             return Err(Failure::new(cause, "give another folder with --data; nothing is written over"));
         }
     }
+    let sealing = wiring::seal_key_file(settings);
+    if sealing.exists() {
+        let cause = format!("{} is there already, and the backup has a key of its own", sealing.display());
+        return Err(Failure::new(cause, "name another file as [state] seal_key; nothing is written over"));
+    }
     let place = wiring::backup_place(settings, asked.from.as_deref())?;
     let (manifest, public_key) = manifest(&place, asked.backup.as_deref(), asked.signed_by.as_deref()).await?;
     let folder = Passing(settings.data.join("restore.tmp"));
     let _ = fs::remove_dir_all(&folder.0);
     let records = fetch(&place, &manifest, &asked.key, &folder.0).await?;
     let identity = identity(&asked.key)?;
-    // The state last: a folder without it is none that something would start on.
-    let rank = |name: &str| usize::from(name == "log.db") + 2 * usize::from(name == "state.db");
-    let mut names: Vec<&str> = manifest.files.iter().map(|file| file.name.as_str()).collect();
-    names.sort_by_key(|name| rank(name));
+    let names: Vec<&str> = manifest.files.iter().map(|file| file.name.as_str()).collect();
     let target = |name: &str| match name {
         SEAL_KEY => wiring::seal_key_file(settings),
         name => settings.data.join(name),
@@ -216,10 +218,14 @@ pub async fn restore(common: &Common, settings: &Settings, asked: &Restore) -> R
     let sealed =
         Settings { state: crate::settings::State { seal_key: PathBuf::new(), ..settings.state.clone() }, ..theirs };
     let done = prepare(&sealed, &place, &manifest, &identity, &public_key).await?;
+    // Half a folder is none that something may start on.
+    let marker = settings.data.join(wiring::RESTORING);
+    fs::write(&marker, &manifest.id)?;
     for name in names {
         fs::rename(folder.0.join(name), target(name))
             .or_else(|_| fs::copy(folder.0.join(name), target(name)).map(drop))?;
     }
+    fs::remove_file(marker)?;
     if done.erasures > 0 {
         eprintln!("forgetting {} erasures since then again …", done.erasures);
     }

@@ -87,7 +87,7 @@ impl Governed for Retention {
         let unknown = self.hold_segments.iter().filter(|name| !definitions.segments.contains_key(*name));
         problems.extend(unknown.map(|name| format!("hold_segments: there is no segment {name:?}")));
         let odd = self.hold_profiles.iter().filter(|id| id.parse::<ProfileId>().is_err());
-        problems.extend(odd.map(|id| format!("hold_profiles: {id:?} is no profile id (u_…)")));
+        problems.extend(odd.map(|id| format!("hold_profiles: {id:?} is no profile id (p_…)")));
         problems
     }
 }
