@@ -145,8 +145,9 @@ fn a_second_person_is_needed_where_the_house_says_so() {
     other["config"]["location"] = json!("elsewhere");
     assert_eq!(house.call(&admin, Method::PUT, "/destinations", &other).0, 409);
     assert_eq!(set().0, 200);
-    // A change of what is there needs none; making it anew does.
+    // The same again needs none; setting it up otherwise does, and so does making it anew.
     assert_eq!(set().0, 200);
+    assert_eq!(house.call(&admin, Method::PUT, "/destinations", &other).0, 409);
     house.call(&admin, Method::DELETE, "/destinations/files", &json!({}));
     assert_eq!(set().0, 409, "used up");
 
@@ -187,6 +188,10 @@ fn a_second_person_is_needed_where_the_house_says_so() {
     assert_eq!(segment(Some("care")).0, 409, "and somebody must agree");
     approve_all();
     assert_eq!(segment(Some("care")).0, 200);
+    // Nor does it go anywhere for a purpose that does not name it.
+    let columns = json!({ "name": "ill", "kind": "file", "segments": ["flu"], "config": { "location": "ill", "format": "csv",
+        "purpose": "ads", "mode": "audience", "columns": ["traits.diagnosis"] } });
+    assert_eq!(house.call(&admin, Method::PUT, "/destinations", &columns).1["code"], "sensitive");
     // What is made of it is of its kind.
     let (status, refused) =
         house.call(&admin, Method::PUT, "/segments", &json!({ "name": "ill", "condition": "in segment \"flu\"" }));

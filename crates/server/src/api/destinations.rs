@@ -19,7 +19,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Page, workspaces::DeliveryStatus};
-use crate::{ApiError, App, app::check_name, audit, caller::Caller, governance::approvals::Matter};
+use crate::{
+    ApiError, App,
+    app::check_name,
+    audit,
+    caller::Caller,
+    governance::{approvals::Matter, catalog::fields_in, sensitive::check_use},
+};
 
 /// A destination as it is defined.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -127,9 +133,15 @@ pub async fn set(
         channel: opened.common.channel.clone(),
     };
     let (workspace, name) = (access.workspace, wanted.name.clone());
-    let is_new = app.read(move |_, reader| Ok(row_of(reader, workspace, &name).is_err())).await?;
-    if is_new {
-        let summary = format!("the new destination {:?} ({})", wanted.name, wanted.kind);
+    let (definitions, before) = app
+        .read(move |app, reader| Ok((app.definitions(reader, workspace)?, row_of(reader, workspace, &name).ok())))
+        .await?;
+    check_use(&definitions, &fields_in(&wanted.config), subscription.purpose.as_deref())?;
+    let is_same = before
+        .is_some_and(|row| row[2] == Value::Text(wanted.kind.clone()) && row[5] == Value::Text(config.clone()))
+        && definitions.subscriptions.get(&wanted.name) == Some(&subscription);
+    if !is_same {
+        let summary = format!("data to the destination {:?} ({})", wanted.name, wanted.kind);
         let what = (&wanted.name, &wanted.kind, &config, &wanted.segments, &wanted.events);
         app.approved(&access, Matter::NewDestinations, 1, summary, &what).await?;
     }

@@ -125,7 +125,7 @@ fn prepare(
             entry: Entry::Import,
             code,
             message,
-            event: event.to_owned(),
+            event: app.ingest.minimised(access.workspace, event.to_owned()),
             batch: None,
         };
         prepared.letters.push(deadletters::row(letter, Some(line)));

@@ -19,7 +19,7 @@ use crate::{ApiError, App, audit, caller::Identity, people};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Matter {
-    /// Data begin to go to a new destination.
+    /// Data begin to go to a new destination, or to one that is set up otherwise than before.
     NewDestinations,
     /// What is said of a sensitive or special-category field changes.
     SensitiveFields,

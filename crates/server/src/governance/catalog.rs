@@ -176,17 +176,9 @@ fn uses(reader: &mut dyn Reader, definitions: &Workspace) -> Result<Uses, ApiErr
             uses.of_events.push((Use { kind, name: name.to_owned() }, subscription.events.clone()));
         }
         let config: serde_json::Value = serde_json::from_str(row[5].as_text()?).unwrap_or_default();
-        texts(&config, &mut |text| {
-            for (frame, _) in text.match_indices("traits.") {
-                let rest = &text[frame + "traits.".len()..];
-                let end =
-                    rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '-'))).unwrap_or(rest.len());
-                uses.put(rest[..end].trim_end_matches('.'), kind, name);
-            }
-            if let Some(identifier) = text.strip_prefix("identifiers.") {
-                uses.put(identifier, kind, name);
-            }
-        });
+        for field in fields_in(&config) {
+            uses.put(&field, kind, name);
+        }
     }
     if let Some(version) = definitions.link_model {
         let key = vec![own[0].clone(), Value::Int(version.into())];
@@ -199,6 +191,22 @@ fn uses(reader: &mut dyn Reader, definitions: &Workspace) -> Result<Uses, ApiErr
         }
     }
     Ok(uses)
+}
+
+/// The traits and identifiers that a destination's configuration names: `traits.plan`, `identifiers.email`.
+pub(crate) fn fields_in(config: &serde_json::Value) -> BTreeSet<String> {
+    let mut fields = BTreeSet::new();
+    texts(config, &mut |text| {
+        for (frame, _) in text.match_indices("traits.") {
+            let rest = &text[frame + "traits.".len()..];
+            let end = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '-'))).unwrap_or(rest.len());
+            fields.insert(rest[..end].trim_end_matches('.').to_owned());
+        }
+        if let Some(identifier) = text.strip_prefix("identifiers.") {
+            fields.insert(identifier.to_owned());
+        }
+    });
+    fields
 }
 
 /// Every text in there.

@@ -36,7 +36,7 @@ use axum::{
 use onefold_log::EventLog;
 use onefold_model::{
     Clock, Rng, WorkspaceId,
-    event::{EventRecord, Kind, Limits, Minimised},
+    event::{EventRecord, Fields, Kind, Limits, Minimised},
 };
 
 use crate::{governance::Collections, suppression::Doors};
@@ -129,8 +129,12 @@ impl Ingest {
     }
 
     /// The same for what is refused, and kept to be looked at.
-    fn minimised(&self, workspace: WorkspaceId, json: String) -> String {
+    pub(crate) fn minimised(&self, workspace: WorkspaceId, json: String) -> String {
         let Some(collection) = self.collections.of(workspace) else { return json };
+        if Fields::read(&json).is_err() {
+            // What has no fields has none that are declared.
+            return "{}".to_owned();
+        }
         match collection.minimise(&json) {
             Minimised::Whole => json,
             Minimised::Nothing => "{}".to_owned(),
