@@ -8,6 +8,7 @@ use arrow_array::{BooleanArray, RecordBatch, cast::AsArray as _, types::Int64Typ
 use arrow_select::filter::filter_record_batch;
 use bytes::Bytes;
 use deltalake_core::{kernel::Action, protocol::DeltaOperation};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::ObjectStoreExt as _;
 use onefold_lake::{Error, Table, Versions};
 use onefold_model::WorkspaceId;
@@ -17,9 +18,8 @@ use crate::{
     DeltaLake,
     commit::Open,
     error::{Cause, failed},
-    files::Files,
+    files::Encoded,
     maintain::{act, keep_versions_that_count, vacuum},
-    read,
     view::{File, View},
 };
 
@@ -54,45 +54,63 @@ pub fn erase(lake: &DeltaLake, workspace: WorkspaceId, nodes: &BTreeSet<i64>) ->
     Ok(rows)
 }
 
-/// Writes the files that have rows of these nodes anew, without them.
+/// Rows that are decoded at a time.
+const BATCH_ROWS: usize = 8192;
+
+/// Files that are written anew at a time.
+const AT_ONCE: usize = 2;
+
+/// Writes the files that have rows of these nodes anew, without them and otherwise as they are.
 async fn drop_rows(open: &mut Open, view: &Arc<View>, nodes: &BTreeSet<i64>) -> Result<u64, Error> {
     let (workspace, table) = (open.workspace(), view.table);
     let failed = failed::<Cause>("erasing from", workspace, table);
-    let (mut rows, mut gone, mut added) = (0, vec![], vec![]);
-    let mut promoted = open.promoted();
+    let name = format!("part-{:020}-", open.offset());
+    let nodes = Arc::new(nodes.clone());
     let may_have = |file: &&File| {
         let range = file.ranges.get("node");
         range.is_none_or(|(least, greatest)| nodes.range(*least..=*greatest).next().is_some())
     };
-    for file in view.files.iter().filter(may_have) {
-        let bytes = open.place().store.get(&file.path).await.map_err(|error| failed(error.into()))?;
-        let bytes = bytes.bytes().await.map_err(|error| failed(error.into()))?;
-        let theirs = count(bytes.clone(), nodes).map_err(&failed)?;
-        if theirs == 0 {
-            continue;
-        }
-        rows += theirs;
-        gone.push(file.name.clone());
-        let name = format!("part-{:020}-", open.offset());
-        let mut files = Files::new(open.place(), table, name, promoted);
-        let batches = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|reader| reader.build());
-        for batch in batches.map_err(|error| failed(error.into()))? {
-            let batch = batch.map_err(|error| failed(error.into()))?;
-            let batch = without(&batch, nodes).map_err(&failed)?;
-            let batch = read::with_day(table, file.day.as_deref(), &batch).map_err(|error| failed(error.into()))?;
-            files.push(batch).await.map_err(&failed)?;
-        }
-        let written = files.finish().await.map_err(&failed)?;
-        added.extend(written.0);
-        promoted = written.1;
+    let place = open.place();
+    let rewritten = stream::iter(view.files.iter().filter(may_have)).map(async |file: &File| {
+        let bytes = place.store.get(&file.path).await?.bytes().await?;
+        let nodes = nodes.clone();
+        let rest = tokio::task::spawn_blocking(move || rest_of(table, &bytes, &nodes));
+        let Some((rows, rest)) = rest.await.map_err(std::io::Error::other)?? else { return Ok(None) };
+        let added = match rest {
+            Some(rest) => Some(rest.put(place, table, &name, file.day.clone()).await?),
+            None => None,
+        };
+        Ok::<_, Cause>(Some((rows, file.name.clone(), added)))
+    });
+    let rewritten: Vec<_> = rewritten.buffered(AT_ONCE).try_collect().await.map_err(&failed)?;
+    let (mut rows, mut gone, mut added) = (0, vec![], vec![]);
+    for (count, name, file) in rewritten.into_iter().flatten() {
+        rows += count;
+        gone.push(name);
+        added.extend(file);
     }
     if gone.is_empty() {
         return Ok(0);
     }
     let mut actions: Vec<Action> = added.into_iter().map(Action::Add).collect();
     actions.extend(open.removals(|name| gone.iter().any(|file| file == name), true));
+    let promoted = open.promoted();
     open.commit(actions, promoted, None, DeltaOperation::Delete { predicate: None }).await?;
     Ok(rows)
+}
+
+/// How many rows of a file are of these nodes, and the file without them, if anything is left; `None`: it has none of theirs.
+fn rest_of(table: Table, file: &Bytes, nodes: &BTreeSet<i64>) -> Result<Option<(u64, Option<Encoded>)>, Cause> {
+    let theirs = count(file.clone(), nodes)?;
+    if theirs == 0 {
+        return Ok(None);
+    }
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file.clone())?.with_batch_size(BATCH_ROWS);
+    let all = reader.metadata().file_metadata().num_rows() as u64;
+    let schema = reader.schema().clone();
+    let batches = reader.build()?.map(|batch| without(&batch?, nodes));
+    let rest = if all > theirs { Some(Encoded::of(table, &schema, batches)?) } else { None };
+    Ok(Some((theirs, rest)))
 }
 
 /// How many rows of a file are of these nodes; only that column is decoded.

@@ -1,6 +1,11 @@
 //! Data files: rows sorted, one folder for each day where the table has days, and what is said of each file.
 
-use std::{collections::HashMap, fs, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use arrow_array::{
     Array, ArrayRef, RecordBatch,
@@ -8,7 +13,7 @@ use arrow_array::{
     types::{Date32Type, Int32Type, Int64Type, TimestampMicrosecondType},
 };
 use arrow_ord::sort::{SortColumn, lexsort_to_indices};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, SchemaRef};
 use arrow_select::{concat::concat_batches, take::take_record_batch};
 use deltalake_core::kernel::Add;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
@@ -104,33 +109,57 @@ impl<'a> Files<'a> {
         let rows = sorted(self.table, &rows)?;
         // After sorting, which would only carry them along.
         let rows = self.promoted.add_to(self.table, &rows)?;
-        for part in parts(self.table, &rows)? {
-            let added = self.write(part).await?;
+        for Part { day, rows } in parts(self.table, &rows)? {
+            let file = Encoded::of(self.table, &rows.schema(), [Ok(rows)])?;
+            let added = file.put(self.place, self.table, &self.name, day.map(day_text)).await?;
             self.added.push(added);
         }
         Ok(())
     }
+}
 
-    async fn write(&self, Part { day, rows }: Part) -> Result<Add, Cause> {
-        let name = format!("{}{}.parquet", self.name, Uuid::new_v4());
-        let day_name = day.map(day_text);
-        let path = day_name.as_ref().map_or_else(|| name.clone(), |day| format!("day={day}/{name}"));
-        let bytes = encode(self.table, &rows)?;
-        let size = bytes.len() as i64;
-        let whole = path.split('/').fold(self.place.folder.clone(), |path, part| path.join(part));
-        self.place.store.put(&whole, PutPayload::from(bytes)).await?;
-        self.place.make_durable(&path)?;
-        let partition_values = match self.table.partitioned_by() {
-            Some(column) => HashMap::from([(column.to_owned(), day_name)]),
+/// A file as it is to be written.
+pub struct Encoded {
+    bytes: Vec<u8>,
+    stats: String,
+}
+
+impl Encoded {
+    /// Of rows in their order, as they are.
+    pub fn of(
+        table: Table,
+        schema: &SchemaRef,
+        batches: impl IntoIterator<Item = Result<RecordBatch, Cause>>,
+    ) -> Result<Encoded, Cause> {
+        let mut writer = ArrowWriter::try_new(vec![], schema.clone(), Some(properties(table, schema)))?;
+        let mut stats = Stats::default();
+        for batch in batches {
+            let batch = batch?;
+            stats.add(table, &batch);
+            writer.write(&batch)?;
+        }
+        Ok(Encoded { bytes: writer.into_inner()?, stats: stats.json() })
+    }
+
+    /// Writes it; `name`: what its name begins with.
+    pub async fn put(self, place: &Place, table: Table, name: &str, day: Option<String>) -> Result<Add, Cause> {
+        let name = format!("{name}{}.parquet", Uuid::new_v4());
+        let path = day.as_ref().map_or_else(|| name.clone(), |day| format!("day={day}/{name}"));
+        let size = self.bytes.len() as i64;
+        let whole = path.split('/').fold(place.folder.clone(), |path, part| path.join(part));
+        place.store.put(&whole, PutPayload::from(self.bytes)).await?;
+        place.make_durable(&path)?;
+        let partition_values = match table.partitioned_by() {
+            Some(column) => HashMap::from([(column.to_owned(), day)]),
             None => HashMap::new(),
         };
         Ok(Add {
             path,
             partition_values,
             size,
-            modification_time: self.place.clock.now().0,
+            modification_time: place.clock.now().0,
             data_change: true,
-            stats: Some(described(self.table, &rows)?),
+            stats: Some(self.stats),
             tags: None,
             deletion_vector: None,
             base_row_id: None,
@@ -173,7 +202,7 @@ fn parts(table: Table, rows: &RecordBatch) -> Result<Vec<Part>, Cause> {
     Ok(found)
 }
 
-fn properties(table: Table, rows: &RecordBatch) -> WriterProperties {
+fn properties(table: Table, schema: &SchemaRef) -> WriterProperties {
     let column = |name: &str| ColumnPath::from(name);
     let mut properties: WriterPropertiesBuilder = WriterProperties::builder()
         .set_created_by(concat!("onefold ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -187,7 +216,7 @@ fn properties(table: Table, rows: &RecordBatch) -> WriterProperties {
     for name in WITHOUT_DICTIONARY {
         properties = properties.set_column_dictionary_enabled(column(name), false);
     }
-    for field in rows.schema().fields() {
+    for field in schema.fields() {
         if matches!(field.data_type(), DataType::Int64 | DataType::Timestamp(..)) {
             properties = properties
                 .set_column_dictionary_enabled(column(field.name()), false)
@@ -197,33 +226,36 @@ fn properties(table: Table, rows: &RecordBatch) -> WriterProperties {
     properties.build()
 }
 
-fn encode(table: Table, rows: &RecordBatch) -> Result<Vec<u8>, Cause> {
-    let mut writer = ArrowWriter::try_new(vec![], rows.schema(), Some(properties(table, rows)))?;
-    writer.write(rows)?;
-    Ok(writer.into_inner()?)
+/// What Delta calls the statistics of a file: <https://github.com/delta-io/delta/blob/master/PROTOCOL.md#per-file-statistics>.
+#[derive(Default)]
+struct Stats {
+    rows: usize,
+    /// By column: whether it holds times, the least and the greatest value, and how many there are none of.
+    columns: BTreeMap<&'static str, (bool, i64, i64, usize)>,
 }
 
-/// What Delta calls the statistics of a file: <https://github.com/delta-io/delta/blob/master/PROTOCOL.md#per-file-statistics>.
-fn described(table: Table, rows: &RecordBatch) -> Result<String, Cause> {
-    let (mut least, mut greatest, mut nulls) = (Map::new(), Map::new(), Map::new());
-    for name in table.described_by() {
-        let Some(column) = rows.column_by_name(name) else { continue };
-        let Some((min, max)) = range(column) else { continue };
-        let text = |value: i64, up: bool| match column.data_type() {
-            DataType::Timestamp(..) => Value::from(time_text(value, up)),
-            _ => Value::from(value),
-        };
-        least.insert((*name).to_owned(), text(min, false));
-        greatest.insert((*name).to_owned(), text(max, true));
-        nulls.insert((*name).to_owned(), Value::from(column.null_count()));
+impl Stats {
+    fn add(&mut self, table: Table, rows: &RecordBatch) {
+        self.rows += rows.num_rows();
+        for name in table.described_by() {
+            let Some(column) = rows.column_by_name(name) else { continue };
+            let Some((least, greatest)) = range(column) else { continue };
+            let is_time = matches!(column.data_type(), DataType::Timestamp(..));
+            let known = self.columns.entry(name).or_insert((is_time, least, greatest, 0));
+            *known = (is_time, known.1.min(least), known.2.max(greatest), known.3 + column.null_count());
+        }
     }
-    let said = json!({
-        "numRecords": rows.num_rows(),
-        "minValues": least,
-        "maxValues": greatest,
-        "nullCount": nulls,
-    });
-    Ok(said.to_string())
+
+    fn json(&self) -> String {
+        let (mut least, mut greatest, mut nulls) = (Map::new(), Map::new(), Map::new());
+        for (name, (is_time, min, max, none)) in &self.columns {
+            let text = |value, up| if *is_time { Value::from(time_text(value, up)) } else { Value::from(value) };
+            least.insert((*name).to_owned(), text(*min, false));
+            greatest.insert((*name).to_owned(), text(*max, true));
+            nulls.insert((*name).to_owned(), Value::from(*none));
+        }
+        json!({ "numRecords": self.rows, "minValues": least, "maxValues": greatest, "nullCount": nulls }).to_string()
+    }
 }
 
 fn range(column: &ArrayRef) -> Option<(i64, i64)> {

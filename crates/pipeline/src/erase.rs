@@ -5,10 +5,10 @@
 //! of it when it came (applied, seen before, refused, not about a person by the rules of then). The index from nodes to
 //! offsets would be quicker and would miss all but the first of these.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{collections::BTreeSet, ops::Range, sync::mpsc};
 
 use aho_corasick::AhoCorasick;
-use onefold_log::{Block, EventLog, Kind, Record};
+use onefold_log::{Block, EventLog, Kind, ReadError, Record};
 use onefold_model::{
     NodeId, ProfileId, WorkspaceId,
     access::Access,
@@ -306,43 +306,66 @@ pub fn records(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Found, Error> {
     let partition = access.workspace.partition(log.partitions());
-    let mut found = Found::default();
-    let mut next = offsets.start.max(log.start(partition)?);
-    while next < offsets.end {
-        let blocks = log.read(partition, next, READ_BYTES)?;
-        let Some(end) = blocks.last().map(Block::end) else { break };
-        let end = end.min(offsets.end);
-        let verdicts = verdict::between(store, partition, next, end)?;
-        let of_block = |block: &Block| {
-            let mut found = Found::default();
-            for record in block.records().filter(|record| (next..end).contains(&record.offset) && !record.erased) {
-                let applied = verdicts.get((record.offset - next) as usize);
-                // What was folded at somebody else is theirs, though it names the person.
-                let (theirs, of_others) = match applied {
-                    Some(Verdict::Accepted(node)) => (sought.nodes.contains(node), !sought.nodes.contains(node)),
-                    _ => (false, false),
-                };
-                if !theirs && cannot_name(&record, definitions, sought) {
-                    continue;
+    let Range { start, end: last } = offsets.start.max(log.start(partition)?)..offsets.end;
+    std::thread::scope(|scope| {
+        // Reading decompresses: the next part is read while the one before is looked at.
+        let (reads, parts) = mpsc::sync_channel(0);
+        scope.spawn(move || read_through(log, partition, start..last, &reads));
+        let (mut found, mut next) = (Found::default(), start);
+        for blocks in parts {
+            let blocks: Vec<Block> = blocks?;
+            let end = blocks.last().map_or(next, Block::end).min(last);
+            let verdicts = verdict::between(store, partition, next, end)?;
+            let of_block = |block: &Block| {
+                let mut found = Found::default();
+                for record in block.records().filter(|record| (next..end).contains(&record.offset) && !record.erased) {
+                    let applied = verdicts.get((record.offset - next) as usize);
+                    // What was folded at somebody else is theirs, though it names the person.
+                    let (theirs, of_others) = match applied {
+                        Some(Verdict::Accepted(node)) => (sought.nodes.contains(node), !sought.nodes.contains(node)),
+                        _ => (false, false),
+                    };
+                    if !theirs && cannot_name(&record, definitions, sought) {
+                        continue;
+                    }
+                    if theirs || is_about(&record, access, definitions, sought, of_others) {
+                        found.about.push(record.offset);
+                    } else if is_own(&record, access)
+                        && sought.mentions.is_some_and(|mentions| mentions.is_match(record.payload))
+                    {
+                        found.mentions.push(record.offset);
+                    }
                 }
-                if theirs || is_about(&record, access, definitions, sought, of_others) {
-                    found.about.push(record.offset);
-                } else if is_own(&record, access)
-                    && sought.mentions.is_some_and(|mentions| mentions.is_match(record.payload))
-                {
-                    found.mentions.push(record.offset);
-                }
+                found
+            };
+            for part in blocks.par_iter().map(of_block).collect::<Vec<_>>() {
+                found.about.extend(part.about);
+                found.mentions.extend(part.mentions);
             }
-            found
-        };
-        for part in blocks.par_iter().map(of_block).collect::<Vec<_>>() {
-            found.about.extend(part.about);
-            found.mentions.extend(part.mentions);
+            next = end;
+            progress(next);
         }
+        Ok(found)
+    })
+}
+
+/// Reads a range of the log in parts, one ahead of who takes them, until nobody does.
+fn read_through(
+    log: &dyn EventLog,
+    partition: u32,
+    offsets: Range<u64>,
+    parts: &mpsc::SyncSender<Result<Vec<Block>, ReadError>>,
+) {
+    let mut next = offsets.start;
+    while next < offsets.end {
+        let blocks = log.read(partition, next, READ_BYTES);
+        let end = blocks.as_ref().ok().and_then(|blocks| blocks.last()).map(Block::end);
+        if parts.send(blocks).is_err() {
+            return;
+        }
+        let Some(end) = end else { return };
         next = end;
-        progress(next);
     }
-    Ok(found)
 }
 
 /// Whether a record cannot name whom is sought: nothing in it looks like them, and nothing is made of it before it is read.

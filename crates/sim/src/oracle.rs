@@ -30,7 +30,7 @@ use onefold_prepare::{Preparation, Prepared};
 use serde_json::value::RawValue;
 
 use self::raw::RawEvent;
-use crate::World;
+use crate::{World, world::HandOff};
 
 /// One thing that does not hold.
 pub type Broken = String;
@@ -93,6 +93,15 @@ impl Person {
         let names: BTreeSet<&str> = self.said.iter().map(|said| said.name.as_str()).collect();
         let counting = names.into_iter().filter_map(|name| Some((name.to_owned(), self.counts(name, rules, allows)?)));
         counting.filter(|(_, value)| *value != Value::Null).collect()
+    }
+
+    /// Whose law holds: by the newest of the traits that say where the person lives.
+    fn jurisdiction<'p>(&self, policy: &'p Policy) -> Option<&'p str> {
+        let newest = Survivorship::default();
+        policy.jurisdiction_of(&|name: &str| match self.counts(name, &newest, &|_| true) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        })
     }
 
     /// The value of a trait that counts, by what each source said last at each node.
@@ -378,12 +387,7 @@ fn profiles(world: &World, told: &Told, people: &BTreeMap<ProfileId, Person>, se
             found.push(format!("{id}: it has {} events and must have {}", view.events, person.events.len()));
         }
         let voices = voices(world, &definitions, *id, person, found);
-        let newest = Survivorship::default();
-        let residence = |name: &str| match person.counts(name, &newest, &|_| true) {
-            Some(Value::Text(text)) => Some(text),
-            _ => None,
-        };
-        let jurisdiction = definitions.policy.jurisdiction_of(&residence);
+        let jurisdiction = person.jurisdiction(&definitions.policy);
         let reachable = |purpose: &str, channel: Option<&str>| {
             let asked = Question { purpose, channel, jurisdiction, at: now };
             consent::decide(&definitions.policy, &voices, asked).allowed
@@ -426,6 +430,32 @@ fn profiles(world: &World, told: &Told, people: &BTreeMap<ProfileId, Person>, se
             found.push(format!("{profile}: is a member of {segment}, and one of them is not there"));
         }
     }
+}
+
+/// What of this was handed over of people who do not permit it now.
+///
+/// # Panics
+/// Where the log or the store cannot be read.
+pub fn not_permitted(world: &World, handed: &[HandOff]) -> Vec<Broken> {
+    let mut found = vec![];
+    if handed.is_empty() {
+        return found;
+    }
+    let (told, definitions) = (told(world), world.definitions());
+    let people = people(world, &told);
+    for HandOff { profile, purpose } in handed {
+        let Some(person) = people.get(profile) else {
+            found.push(format!("{profile} is handed over for {purpose}, and is not there"));
+            continue;
+        };
+        let voices = voices(world, &definitions, *profile, person, &mut found);
+        let jurisdiction = person.jurisdiction(&definitions.policy);
+        let asked = Question { purpose, channel: None, jurisdiction, at: world.now() };
+        if !consent::decide(&definitions.policy, &voices, asked).allowed {
+            found.push(format!("{profile} is handed over for {purpose}, and does not permit it"));
+        }
+    }
+    found
 }
 
 /// What each of a person's identifiers has said of consent. Which of them spoke for another is taken from the state: it

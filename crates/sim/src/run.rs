@@ -84,7 +84,13 @@ impl Story {
                     self.failed(&error)?;
                 }
             }
-            Op::Deliver(rows) => self.world.deliver(*rows),
+            Op::Deliver(rows) => {
+                let handed = self.world.deliver(*rows);
+                let broken = self.faults.aside(|| oracle::not_permitted(&self.world, &handed));
+                if !broken.is_empty() {
+                    return Err(broken.join("\n"));
+                }
+            }
             Op::Arm(fault, after) => self.faults.arm(*fault, *after),
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use onefold_log::{Batch, EventLog, Kind, MemoryLog};
 use onefold_model::{
-    ProfileId, Timestamp, WorkspaceId,
+    NodeId, ProfileId, Timestamp, WorkspaceId,
     access::{Access, Caller, Purpose, Sight},
     clock::{Clock, ManualClock},
     command::{Command, CommandRecord, IdentifierRef, Subscription},
@@ -41,6 +41,15 @@ pub const DAY: i64 = 24 * HOUR;
 
 /// Steps without an end are a fault.
 const STEPS_MAX: usize = 200_000;
+
+/// Somebody's data, handed over for a purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandOff {
+    /// Whose.
+    pub profile: ProfileId,
+    /// What for.
+    pub purpose: String,
+}
 
 /// A log, a store, a clock, and a worker that lives until it is crashed.
 pub struct World {
@@ -356,16 +365,31 @@ impl World {
         .collect()
     }
 
-    /// The first of what waits in the outbox is delivered: it leaves.
+    /// The first of what waits in the outbox leaves it; gives what of it is handed over: whatever takes somebody out of an audience, and the
+    /// rest where consent permits it now, as it is decided when a delivery is claimed.
     ///
     /// # Panics
     /// Where the store fails.
-    pub fn deliver(&mut self, rows: usize) {
+    pub fn deliver(&mut self, rows: usize) -> Vec<HandOff> {
+        let (access, definitions) = (self.access(), self.definitions());
         let mut txn = self.store.begin_shared().expect("the store is there");
         let first = txn.scan(&Scan::prefix(&schema::OUTBOX, vec![], rows)).expect("the store is there");
+        let mut handed = vec![];
+        for row in &first {
+            let text = |column: usize| row[column].as_text().expect("text").to_owned();
+            let subscription = definitions.subscriptions.get(&text(1));
+            let Some(purpose) = subscription.and_then(|to| to.purpose.clone()) else { continue };
+            let profile = ProfileId(NodeId(row[7].as_int().expect("a number")));
+            let decision = views::consent(&mut *txn, &access, &definitions.policy, profile, &purpose, None);
+            let allowed = decision.expect("it can be decided").is_some_and(|decision| decision.allowed);
+            if allowed && matches!(text(5).as_str(), "enter" | "event") {
+                handed.push(HandOff { profile, purpose });
+            }
+        }
         let keys: Vec<Row> = first.iter().map(|row| row[..schema::OUTBOX.key].to_vec()).collect();
         txn.delete(&schema::OUTBOX, &keys).and_then(|()| txn.commit()).expect("the store is there");
         self.delivered.extend(first);
+        handed
     }
 
     /// Everything that was ever put in the outbox, in order.

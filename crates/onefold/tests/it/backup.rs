@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::json;
 
-use crate::support::{Folder, Server, http};
+use crate::support::{Bucket, Folder, Server, http};
 
 /// What stands only where somebody put it, and a secret that stands nowhere as it is.
 const ADA: &str = "ada.canary@example.com";
@@ -128,4 +128,41 @@ fn a_backup_is_put_back_without_whoever_was_erased_since() {
     assert!(fails(&folder, &["backup", "verify"]).contains("not whole"));
     let wrong = fails(&fresh, &["restore", "--from", to, "--key", key_file]);
     assert!(wrong.contains("not as it was written"), "{wrong}");
+}
+
+#[test]
+fn a_bucket_keeps_backups_and_gives_them_back() {
+    let (bucket, folder, spare) = (Bucket::start(), Folder::new(), Folder::new());
+    let keys = spare.file("place", "").with_file_name("backup.key");
+    let key_file = keys.to_str().unwrap();
+    let settings = folder.run(&["backup", "key", "--output", key_file]);
+    let options: Vec<String> = bucket.options().iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
+    let options = format!("[backup.options]\n{}\n", options.join("\n"));
+    let place = format!("{settings}to = \"s3://bucket/house\"\nkeep = 1\n{options}");
+    fs::create_dir(folder.path()).unwrap();
+    fs::write(folder.path().join("onefold.toml"), place).unwrap();
+
+    let server = folder.serve();
+    let key = folder.json(&["source", "add", "web"])["write_key"].as_str().unwrap().to_owned();
+    identify(&server, &key, "ada", ADA);
+    folder.run(&["stats"]);
+    let first = folder.json(&["backup", "now"]);
+    identify(&server, &key, "bob", BOB);
+    folder.run(&["stats"]);
+    let second = folder.json(&["backup", "now"]);
+    assert_ne!(first["id"], second["id"]);
+    let kept = folder.json(&["backup", "list"]);
+    assert_eq!((kept.as_array().unwrap().len(), &kept[0]["id"]), (1, &second["id"]), "one is kept: {kept}");
+    assert_eq!(folder.json(&["backup", "verify", "--key", key_file])["problems"], json!([]));
+    assert_eq!(holding(&bucket.path(), "example.com"), none());
+    drop(server);
+
+    // On another machine the place is named, and the settings say how to reach it.
+    let back = Folder::new();
+    let reach = spare.file("reach.toml", &options);
+    let from = ["restore", "--from", "s3://bucket/house", "--key", key_file, "--config", reach.to_str().unwrap()];
+    back.json(&from);
+    for who in [ADA, BOB] {
+        assert!(back.output(&["profile", "show", who]).status.success(), "{who}");
+    }
 }

@@ -45,8 +45,8 @@ const RUDDER_BROWSER: Sdk = Sdk {
     ..SEGMENT_BROWSER
 };
 
-/// Runs an SDK's script to its end.
-fn run(sdk: &Sdk, folder: &Folder, url: &str, key: &str, calls: &Path) {
+/// Runs an SDK's script to its end; gives what it printed.
+fn run(sdk: &Sdk, folder: &Folder, url: &str, key: &str, calls: &Path) -> String {
     let here = root().join("tests/sdk");
     let chromium = std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|at| at.join("chromium").exists());
     let there = here.join("node_modules").exists() && here.join(".venv/bin/python").exists() && chromium;
@@ -67,14 +67,43 @@ fn run(sdk: &Sdk, folder: &Folder, url: &str, key: &str, calls: &Path) {
         .unwrap();
     for _ in 0..LOOKS {
         if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success(), "{:?}: {status}: {}", sdk.command, std::fs::read_to_string(&log).unwrap());
-            return;
+            let said = std::fs::read_to_string(&log).unwrap();
+            assert!(status.success(), "{:?}: {status}: {said}", sdk.command);
+            return said;
         }
         pause();
     }
     child.kill().unwrap();
     child.wait().unwrap();
     panic!("{:?} does not end: {}", sdk.command, std::fs::read_to_string(&log).unwrap());
+}
+
+/// A site whose banner tells the SDK: nothing is sent before the visitor agrees, and what they take back counts.
+fn check_banner(sdk: &'static [&'static str]) {
+    let folder = Folder::new();
+    let key = key(&folder);
+    let server = folder.serve();
+    let banner = Sdk { command: sdk, ..SEGMENT_BROWSER };
+    let before = run(&banner, &folder, &server.url, &key, Path::new(""));
+    assert_eq!(before.trim(), r#"{"before":0}"#);
+    folder.run(&["stats"]);
+    let profile = folder.json(&["profile", "show", "ada"]);
+    let [analytics, marketing] = ["analytics", "marketing"].map(|purpose| &profile["consent"][purpose]);
+    assert_eq!((&analytics["allowed"], &marketing["allowed"]), (&json!(true), &json!(false)), "{profile}");
+    let said = "select state, count(*) from consents where purpose = 'marketing' group by state order by state";
+    let said = folder.json(&["sql", said])["rows"].clone();
+    assert_eq!([&said[0][0], &said[1][0]], ["denied", "granted"], "{said}");
+    drop(server);
+}
+
+#[test]
+fn klaro_and_segments_consent_tools() {
+    check_banner(&["node", "banner.mjs", "segment"]);
+}
+
+#[test]
+fn klaro_and_rudderstacks_consent_management() {
+    check_banner(&["node", "banner.mjs", "rudder"]);
 }
 
 fn key(folder: &Folder) -> String {

@@ -163,6 +163,62 @@ impl Drop for Server {
     }
 }
 
+/// A real server of S3's protocol with one bucket, `bucket`; it ends with the test.
+pub struct Bucket {
+    child: Child,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Bucket {
+    pub fn start() -> Bucket {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("bucket")).unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let child = Command::new(root().join("tests/engines/bin/versitygw"))
+            .args(["--quiet", "--port", &format!("127.0.0.1:{port}"), "posix"])
+            .arg(folder.path())
+            .envs([("ROOT_ACCESS_KEY", "test"), ("ROOT_SECRET_KEY", "secret")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the S3 server is missing; `make test` installs it");
+        let bucket = Bucket { child, port, folder };
+        for _ in 0..3000 {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return bucket;
+            }
+            pause();
+        }
+        panic!("the S3 server does not answer");
+    }
+
+    /// What a client of it must know.
+    pub fn options(&self) -> [(&'static str, String); 5] {
+        [
+            ("aws_endpoint", format!("http://127.0.0.1:{}", self.port)),
+            ("aws_allow_http", "true".to_owned()),
+            ("aws_access_key_id", "test".to_owned()),
+            ("aws_secret_access_key", "secret".to_owned()),
+            ("aws_region", "us-east-1".to_owned()),
+        ]
+    }
+
+    /// The bucket as the server keeps it.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("bucket")
+    }
+}
+
+impl Drop for Bucket {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// An HTTP client of the tests.
 pub fn http() -> reqwest::blocking::Client {
     reqwest::blocking::Client::builder().no_proxy().build().unwrap()
