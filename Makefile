@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 BIN := target/release/onefold
 
-$(BIN): $(shell find crates data -name '*.rs' -o -name 'Cargo.toml' -o -name '*.toml') Cargo.toml Cargo.lock config.default.toml
+$(BIN): $(shell find crates data console/src -name '*.rs' -o -name '*.toml' -o -name '*.ts' -o -name '*.tsx' -o -name '*.css' -o -name '*.json') Cargo.toml Cargo.lock config.default.toml
 	cargo build --release --locked -p onefold
 
 ## Set up, build, run the main job on the shipped real data, print the result, exit.
@@ -26,6 +26,7 @@ setup:
 
 ## Formatting, lints, licences; part of `make test`.
 check:
+	cd console && npm run check
 	cargo fmt --all --check
 	cargo clippy --profile ci --workspace --all-targets --features onefold/cluster --locked -- -D warnings
 

@@ -16,12 +16,13 @@ if [ ${#missing[@]} -gt 0 ]; then
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-if [ -f tests/sdk/package.json ]; then
-  if [ ! -d tests/sdk/node_modules ] || [ tests/sdk/package-lock.json -nt tests/sdk/node_modules ]; then
-    echo "installing the SDKs for Node and the browser"
-    (cd tests/sdk && npm ci --no-audit --no-fund --loglevel=error)
+# What Node needs in a folder: the SDKs, and what the console is made of.
+for folder in tests/sdk console; do
+  if [ ! -d "$folder/node_modules" ] || [ "$folder/package-lock.json" -nt "$folder/node_modules/.package-lock.json" ]; then
+    echo "installing for Node: $folder"
+    (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error)
   fi
-fi
+done
 
 # What Python needs in a folder: the SDKs, the engines that read our tables.
 for folder in tests/sdk tests/engines; do

@@ -13,7 +13,7 @@ use std::{
 use jiff::tz::TimeZone;
 use onefold_model::{
     EntityType, Timestamp, WorkspaceId,
-    access::Classes,
+    access::{Class, Classes},
     command::Subscription,
     consent::Policy,
     identity::Rules,
@@ -191,6 +191,29 @@ pub(crate) fn in_force<D, P>(versioned: &Versioned<D, P>) -> &D {
 }
 
 impl Workspace {
+    /// What a field holds, as a steward said of it or of what it is a part of, else as its name tells.
+    pub fn class_of(&self, name: &str) -> Class {
+        let mut whole = name;
+        loop {
+            if let Some(class) = self.classes.get(whole) {
+                return *class;
+            }
+            match whole.rsplit_once('.') {
+                Some((front, _)) => whole = front,
+                None => return Class::guess(name),
+            }
+        }
+    }
+
+    /// Whether a field is kept from what is done for a purpose: it is sensitive, and the purpose does not name it.
+    pub fn withholds(&self, field: &str, purpose: Option<&str>) -> bool {
+        let names = || {
+            let purpose = purpose.and_then(|purpose| self.policy.purposes.get(purpose));
+            purpose.is_some_and(|purpose| purpose.fields.contains(field))
+        };
+        self.class_of(field).needs_purpose() && !names()
+    }
+
     /// A workspace in which nothing is defined.
     pub fn new(id: WorkspaceId) -> Workspace {
         Workspace {

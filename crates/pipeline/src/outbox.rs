@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
+    definitions::Workspace,
     partition::Partition,
     prepare::Event,
     profile::{Joined, Profile},
@@ -48,6 +49,44 @@ fn person<'a>(profile: &Profile, facts: &Joined<'a>) -> Person<'a> {
     }
 }
 
+fn purpose_of<'d>(definitions: &'d Workspace, destination: &str) -> Option<&'d str> {
+    definitions.subscriptions.get(destination).and_then(|to| to.purpose.as_deref())
+}
+
+/// An event without the sensitive fields that the purpose does not name.
+fn without_sensitive(event: &str, definitions: &Workspace, purpose: Option<&str>) -> Vec<u8> {
+    let Ok(mut json) = serde_json::from_str::<serde_json::Value>(event) else { return event.as_bytes().to_vec() };
+    let mut is_whole = true;
+    for place in ["/properties", "/traits", "/context/traits"] {
+        if let Some(members) = json.pointer_mut(place).and_then(serde_json::Value::as_object_mut) {
+            is_whole &= !retain(members, "", definitions, purpose);
+        }
+    }
+    if is_whole { event.as_bytes().to_vec() } else { json.to_string().into_bytes() }
+}
+
+/// Takes out what is sensitive, at any depth; whether there was something.
+fn retain(
+    members: &mut serde_json::Map<String, serde_json::Value>,
+    within: &str,
+    definitions: &Workspace,
+    purpose: Option<&str>,
+) -> bool {
+    let mut found = false;
+    members.retain(|name, value| {
+        let path = if within.is_empty() { name.clone() } else { format!("{within}.{name}") };
+        if definitions.withholds(&path, purpose) {
+            found = true;
+            return false;
+        }
+        if let Some(inner) = value.as_object_mut() {
+            found |= retain(inner, &path, definitions, purpose);
+        }
+        true
+    });
+    found
+}
+
 impl Partition {
     /// Tells the destinations of a segment that somebody entered or left.
     pub(crate) fn notify(
@@ -86,8 +125,12 @@ impl Partition {
             return self.send(workspace, destination, action, segment, id, vec![], offset);
         }
         let facts = self.joined(profile, at);
-        let message =
-            Audience { r#type: "audience", action, segment, profile: person(profile, &facts), at: at.to_string() };
+        let mut person = person(profile, &facts);
+        if let Some(definitions) = self.workspaces.get(&workspace) {
+            let purpose = purpose_of(definitions, destination);
+            person.traits.retain(|name, _| !definitions.withholds(name, purpose));
+        }
+        let message = Audience { r#type: "audience", action, segment, profile: person, at: at.to_string() };
         let body = serde_json::to_vec(&message).unwrap_or_default();
         drop(facts);
         self.send(workspace, destination, action, segment, id, body, offset);
@@ -109,8 +152,15 @@ impl Partition {
             body.pop();
             body.push_str(&format!(",\"profile\":{{\"id\":\"{id}\"}}}}"));
         }
-        for destination in destinations {
-            self.send(workspace, &destination, "event", "", id, body.clone().into_bytes(), event.offset);
+        let bodies: Vec<Vec<u8>> = match self.workspaces.get(&workspace) {
+            Some(definitions) if !self.silent => {
+                let theirs = |name: &String| without_sensitive(&body, definitions, purpose_of(definitions, name));
+                destinations.iter().map(theirs).collect()
+            }
+            _ => vec![vec![]; destinations.len()],
+        };
+        for (destination, body) in destinations.iter().zip(bodies) {
+            self.send(workspace, destination, "event", "", id, body, event.offset);
         }
     }
 

@@ -14,8 +14,10 @@ use axum::{
 };
 use onefold_model::{
     WorkspaceId,
-    access::{self, Access, Mask, Purpose, Sight},
+    access::{self, Access, Class, Classes, Mask, Purpose, Sight},
+    profile::computed::ComputedTrait,
 };
+use onefold_pipeline::definitions::Workspace;
 use onefold_role::{Action, Circumstances, Policies, Principal, Rights};
 use onefold_state::{Reader, Scan, Value, schema};
 use parking_lot::RwLock;
@@ -239,8 +241,8 @@ impl App {
         if asked.bearer.as_deref().is_some_and(|given| self.is_token(given)) {
             let Some(workspace) = self.workspace(&asked.workspace) else { return Ok((Identity::Operator, None)) };
             let Some(purpose) = asked.purpose else { return Ok((Identity::Operator, Some(self.operator(workspace)))) };
-            let wanted =
-                Wanted { action: Action::ProfilesView, shows: Shows::Nobody, purpose: Some(purpose), role: None };
+            let shows = asked.endpoint.map_or(Shows::Nobody, |endpoint| endpoint.shows);
+            let wanted = Wanted { action: Action::ProfilesView, shows, purpose: Some(purpose), role: None };
             let access =
                 self.look(move |app, reader| app.permitted(reader, &Identity::Operator, workspace, &wanted)).await;
             return Ok((Identity::Operator, Some(access.map_err(|error| (None, error))?)));
@@ -327,6 +329,20 @@ impl App {
         Ok(is_operator || !self.roles_of(reader, identity, workspace, &Purpose::administration())?.is_empty())
     }
 
+    /// What a role permits somebody who has no name and no team, with a second factor.
+    pub(crate) fn rights_of_role(
+        &self,
+        reader: &mut dyn Reader,
+        access: &Access,
+        role: &str,
+    ) -> Result<Arc<Rights>, ApiError> {
+        let named = self.workspaces().into_iter().find(|(id, _)| *id == access.workspace).map(|(_, name)| name);
+        let (workspace, purpose) = (named.unwrap_or_default(), access.purpose.0.clone());
+        let circumstances = Circumstances { workspace, purpose, second_factor: true };
+        let principal = Principal { name: String::new(), is_program: false, role: role.to_owned(), teams: vec![] };
+        self.rights(reader, access.workspace, principal, circumstances)
+    }
+
     fn rights(
         &self,
         reader: &mut dyn Reader,
@@ -382,6 +398,10 @@ impl App {
         wanted: &Wanted,
     ) -> Result<Access, ApiError> {
         let purpose = wanted.purpose.clone().map_or_else(Purpose::administration, Purpose);
+        if !purpose.is_administration() && wanted.shows.is_of_everybody() {
+            let cause = format!("this shows everybody, whether or not they allow {:?}", purpose.0);
+            return Err(ApiError::forbidden(cause, "leave out `Onefold-Purpose`"));
+        }
         if matches!(identity, Identity::Operator) {
             let sight = self.for_purpose(reader, workspace, Sight::all(), &purpose)?;
             return Ok(Access { purpose, sight, ..self.operator(workspace) });
@@ -422,7 +442,7 @@ impl App {
         rights: &Rights,
     ) -> Result<Arc<Sight>, ApiError> {
         let masks = rights.masks();
-        let classes = self.definitions(reader, workspace)?.classes.clone();
+        let classes = classes_with_computed(&*self.definitions(reader, workspace)?, &masks);
         let key = if masks.contains(&Mask::Hashed) { self.mask_key(workspace)? } else { (0, 0) };
         Ok(Arc::new(Sight::new(masks, classes, grant.only.clone(), key)))
     }
@@ -486,6 +506,11 @@ impl App {
 
     /// The same for the next statement: a role may have been taken back, and another purpose named.
     pub(crate) fn renew_for_sql(&self, access: &Access) -> Result<Access, ApiError> {
+        self.renew(access, &Wanted::sql(Some(access.purpose.0.clone())))
+    }
+
+    /// The access of whoever goes on with something that was permitted: they may be gone, and their role as well.
+    pub(crate) fn renew(&self, access: &Access, wanted: &Wanted) -> Result<Access, ApiError> {
         let reader = &mut *self.store.reader()?;
         let gone = || ApiError::signed_out("the account or key is good no more", "connect with another");
         let identity = match access.caller {
@@ -499,7 +524,7 @@ impl App {
             }
             _ => Identity::Operator,
         };
-        self.permitted(reader, &identity, access.workspace, &Wanted::sql(Some(access.purpose.0.clone())))
+        self.permitted(reader, &identity, access.workspace, wanted)
     }
 }
 
@@ -518,7 +543,33 @@ impl Wanted {
     }
 }
 
+/// What stewards said of fields, and of each computed trait the class of what it is made of that is shown least.
+fn classes_with_computed(definitions: &Workspace, masks: &[Mask; 6]) -> Arc<Classes> {
+    let mask = |class: Class| masks[class as usize];
+    let of = |computed: &ComputedTrait| {
+        let fields = computed.fields().into_iter().map(|field| definitions.class_of(&field));
+        fields.max_by_key(|class| mask(*class)).filter(|class| mask(*class) > Mask::Clear)
+    };
+    let made = definitions.computed.iter().filter_map(|(name, versioned)| {
+        let known = definitions.classes.get(name).copied();
+        Some((name.clone(), of(&versioned.newest)?))
+            .filter(|(_, class)| known.is_none_or(|known| mask(known) < mask(*class)))
+    });
+    let made: Vec<(String, Class)> = made.collect();
+    if made.is_empty() {
+        return definitions.classes.clone();
+    }
+    let mut classes = Classes::clone(&definitions.classes);
+    classes.extend(made);
+    Arc::new(classes)
+}
+
 impl Shows {
+    /// Whether it shows people, or counts of them, whatever they allow.
+    fn is_of_everybody(self) -> bool {
+        matches!(self, Shows::Numbers | Shows::Everybody | Shows::Everything)
+    }
+
     fn fits(self, grant: &Grant, rights: &Rights) -> bool {
         let everybody = grant.only.is_none();
         match self {

@@ -1,4 +1,4 @@
-//! HTTP: both ingest dialects, the API, its description, metrics and health.
+//! HTTP: both ingest dialects, the API, its description, the console, metrics and health.
 //!
 //! [`App`] holds the parts of a running Onefold; [`router`] is all it answers. The CLI speaks to the same router, through
 //! a socket where a server runs on the data folder and directly where none does, so both give the same answers.
@@ -38,6 +38,7 @@ pub fn router(app: &Arc<App>) -> Router {
     let (api, mut description) = api::router(app.clone());
     let (public, of_public) = api::public(app.clone());
     description.merge(of_public);
+    api::docs::name_operations(&mut description);
     let page = api::docs::render(&description);
     let guarded = Router::new()
         .merge(api)
@@ -49,6 +50,7 @@ pub fn router(app: &Arc<App>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(move || async move { readiness(&ready) }))
+        .merge(onefold_console::router())
         .merge(guarded)
         .merge(public)
         .merge(people::page::router(app.clone()))

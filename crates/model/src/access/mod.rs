@@ -137,6 +137,11 @@ const WORDS: [(Class, &[&str]); 5] = [
 ];
 
 impl Class {
+    /// Whether it is used only for a purpose that names the field.
+    pub fn needs_purpose(self) -> bool {
+        matches!(self, Class::Sensitive | Class::SpecialCategory)
+    }
+
     /// All of them.
     pub const ALL: [Class; 6] =
         [Class::Identifier, Class::Contact, Class::Sensitive, Class::SpecialCategory, Class::Financial, Class::Free];

@@ -60,9 +60,24 @@ impl House {
         self.folder.json(&["key", "add", name, role])["key"].as_str().unwrap().to_owned()
     }
 
-    fn call(&self, key: &str, method: reqwest::Method, path: &str, body: &Value) -> (u16, Value) {
-        let url = format!("{}/api/v1{path}", self.server.url);
-        let answer = http().request(method, url).bearer_auth(key).json(body).send().unwrap();
+    /// Somebody who is signed in: the cookie.
+    fn person(&self, email: &str, role: &str) -> String {
+        let link = self.folder.json(&["user", "add", email, "--role", role])["link"].as_str().unwrap().to_owned();
+        let chosen = json!({ "token": link.rsplit('/').next(), "password": "a sentence of many words" });
+        let answer = http().post(format!("{}/api/v1/session/welcome", self.server.url)).json(&chosen).send().unwrap();
+        let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+        cookie.split(';').next().unwrap().to_owned()
+    }
+
+    /// Asks by a key, or by the cookie of somebody who is signed in.
+    fn call(&self, by: &str, method: reqwest::Method, path: &str, body: &Value) -> (u16, Value) {
+        let url = &self.server.url;
+        let request = http().request(method, format!("{url}/api/v1{path}"));
+        let request = match by.contains('=') {
+            true => request.header("cookie", by).header("origin", url),
+            false => request.bearer_auth(by),
+        };
+        let answer = request.json(body).send().unwrap();
         (answer.status().as_u16(), answer.json().unwrap_or_default())
     }
 }
@@ -122,8 +137,8 @@ fn a_second_person_is_needed_where_the_house_says_so() {
     let rules = json!({ "new_destinations": { "by": by }, "sensitive_fields": { "by": by }, "sensitive_use": { "by": by },
                         "erasures": { "by": by, "over": 2 } });
     house.govern("approvals", &rules).unwrap();
-    let (admin, officer, marketer) =
-        (house.key("a", "admin"), house.key("p", "privacy_officer"), house.key("m", "marketer"));
+    let (admin, marketer) = (house.key("a", "admin"), house.key("m", "marketer"));
+    let (officer, program) = (house.person("eva@example.com", "privacy_officer"), house.key("p", "privacy_officer"));
     let destination = json!({ "name": "files", "kind": "file", "events": ["*"], "config": { "location": "out", "format": "ndjson", "purpose": "analytics" } });
     let set = || house.call(&admin, Method::PUT, "/destinations", &destination);
     let (status, refused) = set();
@@ -132,12 +147,14 @@ fn a_second_person_is_needed_where_the_house_says_so() {
     set();
     let open = house.call(&officer, Method::GET, "/approvals", &json!({})).1;
     assert_eq!(open.as_array().unwrap().len(), 1, "{open}");
+    assert_eq!(open[0]["what"][2]["location"], "out", "who approves sees what: {open}");
     let id = open[0]["id"].as_str().unwrap();
     let vote = |key: &str, approve: bool| {
         house.call(key, Method::POST, &format!("/approvals/{id}"), &json!({ "approve": approve, "why": "seen" })).0
     };
     assert_eq!(vote(&admin, true), 403, "nobody approves their own");
     assert_eq!(vote(&marketer, true), 403, "nor who is not named");
+    assert_eq!(vote(&program, true), 403, "nor a program");
     assert_eq!(vote(&officer, true), 200);
     assert_eq!(vote(&officer, true), 409, "once");
     // Something else than what was approved is not.
@@ -423,4 +440,54 @@ fn an_anonymous_export_tells_nobody_from_others_not_even_by_asking_twice() {
     let body = |how: &str| json!({ "segment": "trait plan = \"pro\"", "columns": { "email": how }, "k": 5 });
     let call = |how: &str| house.call(&analyst, reqwest::Method::POST, "/segments/export/anonymous", &body(how)).0;
     assert_eq!((call("as_is"), call("prefix:1")), (403, 200));
+}
+
+#[test]
+fn what_is_sensitive_leaves_for_a_purpose_that_names_it_and_is_computed_by_who_sees_it() {
+    use reqwest::Method;
+    let house = House::open();
+    let (token, marketer) = (house.folder.token(), house.key("m", "marketer"));
+    let policy = json!({ "unstated": "allow", "purposes": { "care": { "fields": ["diagnosis"] }, "ads": {} } });
+    assert_eq!(house.call(&token, Method::PUT, "/consents/policy", &policy).0, 200);
+    let segment = json!({ "name": "all", "condition": "trait name exists" });
+    assert_eq!(house.call(&token, Method::PUT, "/segments", &segment).0, 200);
+    for purpose in ["care", "ads"] {
+        let config = json!({ "location": purpose, "format": "ndjson", "purpose": purpose, "interval_s": 1 });
+        let destination =
+            json!({ "name": purpose, "kind": "file", "segments": ["all"], "events": ["*"], "config": config });
+        assert_eq!(house.call(&token, Method::PUT, "/destinations", &destination).0, 200);
+    }
+    house.send(&json!({ "type": "identify", "userId": "u1", "messageId": "m1", "traits": { "name": "Ada", "diagnosis": "flu" } }));
+    house.send(&json!({ "type": "track", "event": "Visit", "userId": "u1", "messageId": "m2", "properties": { "of": { "x": 1 }, "diagnosis": "flu" } }));
+    let delivered = |purpose: &str| {
+        let folder = house.folder.path().join("exports/1").join(purpose);
+        let files = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+        let whole = files.filter(|path| path.extension().is_some_and(|extension| extension == "ndjson"));
+        whole.map(|path| std::fs::read_to_string(path).unwrap()).collect::<String>()
+    };
+    let is_there = |purpose: &str| delivered(purpose).lines().count() >= 3;
+    for _ in 0..3000 {
+        if is_there("care") && is_there("ads") {
+            break;
+        }
+        crate::support::pause();
+    }
+    assert_eq!(delivered("care").matches("flu").count(), 3, "{}", delivered("care"));
+    assert!(is_there("ads") && !delivered("ads").contains("flu"), "{}", delivered("ads"));
+
+    // A segment that asks about it goes nowhere for another purpose.
+    let ill = json!({ "name": "ill", "purpose": "care", "condition": "trait diagnosis = \"flu\"" });
+    assert_eq!(house.call(&token, Method::PUT, "/segments", &ill).0, 200);
+    let config = json!({ "location": "ill", "format": "ndjson", "purpose": "ads" });
+    let destination = json!({ "name": "ill", "kind": "file", "segments": ["ill"], "config": config });
+    assert_eq!(house.call(&token, Method::PUT, "/destinations", &destination).1["code"], "sensitive");
+
+    // Under another name it is what it was.
+    let computed = json!({ "name": "plan_code", "measure": { "last": "diagnosis" }, "event": "Visit" });
+    assert_eq!(house.call(&marketer, Method::PUT, "/computed", &computed).0, 403);
+    assert_eq!(house.call(&token, Method::PUT, "/computed", &computed).0, 200);
+    let (_, whole) = house.call(&token, Method::GET, "/profiles/u1", &json!({}));
+    assert_eq!(whole["computed"]["plan_code"], "flu", "{whole}");
+    let (status, seen) = house.call(&marketer, Method::GET, "/profiles/u1", &json!({}));
+    assert_eq!((status, &seen["computed"]["plan_code"]), (200, &Value::Null), "{seen}");
 }

@@ -9,6 +9,7 @@ mod cli;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod consent;
+mod console;
 mod egress;
 mod faults;
 mod governance;

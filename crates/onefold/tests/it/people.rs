@@ -528,3 +528,49 @@ fn keys_teams_and_policies() {
     house.folder.run(&["segment", "remove", "poland"]);
     assert_eq!(house.get(&key, "/profiles").as_array().unwrap().len(), 0);
 }
+
+/// Accounts, teams and keys are of all workspaces: who administers one of these takes over none of the others.
+#[test]
+fn who_administers_one_workspace_does_not_reach_the_others() {
+    let house = House::open();
+    house.folder.run(&["workspace", "add", "other"]);
+    house.folder.run(&["user", "add", "root@example.com", "--role", "admin", "--everywhere"]);
+    house.folder.run(&["user", "add", "bob@example.com", "--role", "analyst"]);
+    let link = house.folder.json(&["user", "add", "ann@example.com", "--role", "admin"])["link"].clone();
+    let token = link.as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let mut ann = Browser::new(&house);
+    assert_eq!(
+        ann.send(Method::POST, "/session/welcome", &json!({ "token": token, "password": "a sentence of many words" }))
+            .0,
+        200
+    );
+    let key = house.folder.json(&["key", "add", "k", "admin"])["key"].as_str().unwrap().to_owned();
+    let of_other = house.folder.json(&["--workspace", "other", "key", "add", "o", "analyst"])["number"].clone();
+    let new = json!({ "email": "new@example.com", "role": "admin", "everywhere": true });
+    let grant = json!({ "holder": "ann@example.com", "role": "admin", "everywhere": true });
+    for (method, path, body) in [
+        (Method::POST, "/people", &new),
+        (Method::PUT, "/grants", &grant),
+        (Method::POST, "/people/root@example.com/link", &json!({})),
+        (Method::PATCH, "/people/root@example.com", &json!({ "enabled": false })),
+        (Method::PUT, "/teams/crm/members/ann@example.com", &json!({})),
+        (Method::DELETE, &format!("/keys/{of_other}"), &json!({})),
+    ] {
+        assert_eq!(ann.send(method.clone(), path, body).0, 403, "{method} {path}");
+        assert_eq!(house.send(&key, method.clone(), path, body).status(), 403, "{method} {path} by a key");
+    }
+    // What is of her own workspace is hers.
+    assert_eq!(ann.send(Method::POST, "/people/bob@example.com/link", &json!({})).0, 200);
+    let grant = json!({ "holder": "team:crm", "role": "analyst" });
+    assert_eq!(ann.send(Method::PUT, "/grants", &grant).0, 200);
+    assert_eq!(ann.send(Method::PUT, "/teams/crm/members/bob@example.com", &json!({})).0, 200);
+    // Nobody gives what they do not have.
+    let policy = r#"permit (principal in Role::"doorkeeper", action == Action::"people.edit", resource);"#;
+    let policies = json!({ "policies": policy });
+    assert_eq!(ann.send(Method::PUT, "/access-policies", &policies).0, 200);
+    let doorkeeper = house.folder.json(&["key", "add", "d", "doorkeeper"])["key"].as_str().unwrap().to_owned();
+    let admin = json!({ "name": "x", "role": "admin" });
+    assert_eq!(house.send(&doorkeeper, Method::POST, "/keys", &admin).status(), 403);
+    let same = json!({ "name": "x", "role": "doorkeeper" });
+    assert_eq!(house.send(&doorkeeper, Method::POST, "/keys", &same).status(), 200);
+}

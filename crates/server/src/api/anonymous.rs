@@ -28,7 +28,10 @@ use super::{
 use crate::{
     ApiError, App,
     caller::Caller,
-    governance::{approvals::Matter, sensitive::check_use},
+    governance::{
+        approvals::Matter,
+        sensitive::{behind, check_use},
+    },
 };
 
 /// People in a group at least, where nothing else is said; nobody may ask for fewer than [`K_MIN`].
@@ -227,7 +230,8 @@ pub async fn export(
     let sensitive = check_use(&definitions, &fields, purpose.as_deref())?;
     if !sensitive.is_empty() {
         let summary = format!("an anonymous export with {}", Vec::from_iter(sensitive).join(", "));
-        app.approved(&access, Matter::SensitiveUse, 1, summary, &(&condition, &columns, k, purpose)).await?;
+        let what = (&condition, &columns, k, purpose, behind(&definitions, &condition));
+        app.approved(&access, Matter::SensitiveUse, 1, summary, &what).await?;
     }
     let condition = among(&access, condition)?;
     let whole = access.unmasked();

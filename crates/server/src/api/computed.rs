@@ -6,7 +6,7 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use onefold_model::{command::Command, profile::computed::ComputedTrait, segment::check};
+use onefold_model::{access::Mask, command::Command, profile::computed::ComputedTrait, segment::check};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -52,6 +52,12 @@ pub async fn set(
     let problems = app
         .read(move |app, reader| {
             let definitions = app.definitions(reader, theirs.workspace)?;
+            // What comes of a field is of its kind: nobody makes what they may not read.
+            let hidden = |field: &String| theirs.sight.mask_of_field(field) != Mask::Clear;
+            if let Some(field) = wanted.fields().into_iter().find(hidden) {
+                let cause = format!("your role does not see {field:?} as it is, so it cannot compute with it");
+                return Err(ApiError::forbidden(cause, "compute with other fields"));
+            }
             Ok(check::problems_of_computed(&wanted, &*definitions).iter().map(ToString::to_string).collect::<Vec<_>>())
         })
         .await?;

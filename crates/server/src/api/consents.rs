@@ -171,6 +171,7 @@ fn fitting(
 /// A use of somebody's data.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ConsentQuestion)]
 pub struct Question {
     /// An identifier of the person.
     pub identifier: String,
@@ -253,6 +254,7 @@ pub struct Reach {
 
 /// How many a rule decides about.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReachReason)]
 pub struct Why {
     /// Whether they may be reached.
     pub allowed: bool,
@@ -310,6 +312,7 @@ pub async fn reach(
 /// A policy to try.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PolicyTry)]
 pub struct Try {
     /// As in the settings.
     #[schema(value_type = Object)]

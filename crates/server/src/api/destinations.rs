@@ -12,6 +12,7 @@ use onefold_model::{
     access::Access,
     command::{Command, Subscription},
     profile::survivorship::Party,
+    segment::Condition,
 };
 use onefold_pipeline::views;
 use onefold_state::{Reader, Row, Scan, Value, schema};
@@ -24,7 +25,11 @@ use crate::{
     app::check_name,
     audit,
     caller::Caller,
-    governance::{approvals::Matter, catalog::fields_in, sensitive::check_use},
+    governance::{
+        approvals::Matter,
+        catalog::fields_in,
+        sensitive::{behind, check_use},
+    },
 };
 
 /// A destination as it is defined.
@@ -64,6 +69,9 @@ pub struct DestinationView {
     pub events: Vec<String>,
     /// The purpose consent is asked for.
     pub purpose: String,
+    /// Its configuration, without secrets: those are given anew when it is set up otherwise.
+    #[schema(value_type = Object)]
+    pub config: serde_json::Value,
     /// How its deliveries go.
     pub deliveries: Option<DeliveryStatus>,
 }
@@ -95,6 +103,7 @@ pub async fn list(State(app): State<Arc<App>>, Caller(access): Caller) -> Result
                 segments: subscription.map(|s| s.segments.clone()).unwrap_or_default(),
                 events: subscription.map(|s| s.events.clone()).unwrap_or_default(),
                 purpose: subscription.and_then(|s| s.purpose.clone()).unwrap_or_default(),
+                config: shown(app, &row)?,
                 deliveries: place.map(|place| statuses.swap_remove(place)).map(DeliveryStatus::from),
                 name,
             });
@@ -136,13 +145,18 @@ pub async fn set(
     let (definitions, before) = app
         .read(move |app, reader| Ok((app.definitions(reader, workspace)?, row_of(reader, workspace, &name).ok())))
         .await?;
-    check_use(&definitions, &fields_in(&wanted.config), subscription.purpose.as_deref())?;
+    let mut fields = fields_in(&wanted.config);
+    let segments: Vec<Condition> = wanted.segments.iter().map(|name| Condition::Segment(name.clone())).collect();
+    fields.extend(segments.iter().flat_map(|segment| segment.fields_through(&*definitions)));
+    check_use(&definitions, &fields, subscription.purpose.as_deref())?;
     let is_same = before
         .is_some_and(|row| row[2] == Value::Text(wanted.kind.clone()) && row[5] == Value::Text(config.clone()))
         && definitions.subscriptions.get(&wanted.name) == Some(&subscription);
     if !is_same {
         let summary = format!("data to the destination {:?} ({})", wanted.name, wanted.kind);
-        let what = (&wanted.name, &wanted.kind, &config, &wanted.segments, &wanted.events);
+        let config: serde_json::Value = serde_json::from_str(&config).unwrap_or_default();
+        let behind: Vec<_> = segments.iter().map(|segment| behind(&definitions, segment)).collect();
+        let what = (&wanted.name, &wanted.kind, &config, &wanted.segments, &wanted.events, behind);
         app.approved(&access, Matter::NewDestinations, 1, summary, &what).await?;
     }
     let theirs = access.clone();
@@ -165,6 +179,16 @@ pub async fn set(
     app.command(&access, Command::Subscribe(subscription), true).await?;
     app.refresh_deliveries();
     Ok(super::done())
+}
+
+/// The configuration of a destination without what its kind says is secret, and what looks so.
+fn shown(app: &App, row: &Row) -> Result<serde_json::Value, ApiError> {
+    let schema = app.registry.config_schema(row[2].as_text()?).unwrap_or_default();
+    let mut config: serde_json::Value = serde_json::from_str(row[5].as_text()?).unwrap_or_default();
+    if let Some(members) = config.as_object_mut() {
+        members.retain(|name, _| schema["properties"][name]["writeOnly"] != true);
+    }
+    Ok(audit::without_secrets(&config))
 }
 
 /// A destination without its secrets.

@@ -12,9 +12,14 @@ use axum::{
 use futures_util::stream::{self, Stream, StreamExt};
 use onefold_log::Kind;
 use onefold_model::{access::Access, event::EventRecord};
+use onefold_role::Action;
 use serde_json::value::RawValue;
 
-use crate::{ApiError, App, caller::Caller};
+use crate::{
+    ApiError, App,
+    caller::{Caller, Wanted},
+    people::endpoint::Shows,
+};
 
 /// Events shown of one look at the log; a reader who is slower misses some, and is told how many.
 const SHOWN_AT_ONCE: usize = 200;
@@ -32,6 +37,14 @@ pub async fn stream(
         loop {
             let end = *watch.borrow_and_update();
             if end > next {
+                // Whoever looked on may have been signed out, or have another role by now.
+                let renewed = {
+                    let (app, access) = (app.clone(), access.clone());
+                    let wanted =
+                        Wanted { action: Action::EventsView, shows: Shows::Everybody, purpose: None, role: None };
+                    tokio::task::spawn_blocking(move || app.renew(&access, &wanted)).await
+                };
+                let access = renewed.ok()?.ok()?;
                 let events = look(&app, partition, &access, next, end).await;
                 return Some((events, (app, watch, end, access)));
             }

@@ -32,7 +32,10 @@ use super::{
 use crate::{
     ApiError, App, audit,
     caller::Caller,
-    governance::{approvals::Matter, sensitive::check_use},
+    governance::{
+        approvals::Matter,
+        sensitive::{behind, check_use},
+    },
 };
 
 /// Whose members, and what of them.
@@ -77,7 +80,8 @@ pub async fn export(
     let sensitive = check_use(&definitions, &fields, purpose)?;
     if !sensitive.is_empty() {
         let summary = format!("an export with {}", Vec::from_iter(sensitive).join(", "));
-        app.approved(&access, Matter::SensitiveUse, 1, summary, &(&condition, &traits, purpose)).await?;
+        let what = (&condition, &traits, purpose, behind(&definitions, &condition));
+        app.approved(&access, Matter::SensitiveUse, 1, summary, &what).await?;
     }
     let named = matches!(&condition, Condition::Segment(_)).then_some(&condition);
     audit::note(serde_json::json!({ "segment": named, "traits": traits }));

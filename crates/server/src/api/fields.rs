@@ -14,14 +14,7 @@ use onefold_state::{Scan, Value, schema};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{
-    ApiError, App,
-    caller::Caller,
-    governance::{
-        approvals::Matter,
-        sensitive::{class_of, is_sensitive},
-    },
-};
+use crate::{ApiError, App, caller::Caller, governance::approvals::Matter};
 
 /// A field, wherever it stands: a trait of people, or a property of events.
 #[derive(Debug, Serialize, ToSchema)]
@@ -90,9 +83,9 @@ pub async fn set(
     let _turn = app.classifying.lock().await;
     let workspace = access.workspace;
     let asked = name.clone();
-    let before = app.read(move |app, reader| Ok(class_of(&*app.definitions(reader, workspace)?, &asked))).await?;
+    let before = app.read(move |app, reader| Ok(app.definitions(reader, workspace)?.class_of(&asked))).await?;
     let after = class.unwrap_or_else(|| Class::guess(&name));
-    if [before, after].into_iter().any(is_sensitive) {
+    if [before, after].into_iter().any(Class::needs_purpose) {
         let summary = format!("to say that the field {name:?} is {after:?} and no more {before:?}");
         app.approved(&access, Matter::SensitiveFields, 1, summary, &(&name, class)).await?;
     }

@@ -108,6 +108,7 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(segments::members))
         .routes(routes!(segments::explain))
         .routes(routes!(preview::preview))
+        .routes(routes!(preview::parse))
         .routes(routes!(segments::overlap))
         .routes(routes!(export::export))
         .routes(routes!(anonymous::export))

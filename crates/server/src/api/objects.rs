@@ -72,6 +72,7 @@ pub async fn list(
 
 /// An object, with who belongs to it.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ObjectShown)]
 pub struct Shown {
     /// The object.
     #[serde(flatten)]

@@ -10,7 +10,7 @@ use onefold_model::{
     WorkspaceId,
     access::{Access, Class, Mask, Purpose},
 };
-use onefold_role::{Action, Circumstances, DEFAULTS, Policies, Principal};
+use onefold_role::{Action, Circumstances, DEFAULTS, Policies, Principal, Rights};
 use onefold_state::{Reader, Scan, Value, schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -20,7 +20,7 @@ use crate::{
     ApiError, App,
     app::check_name,
     audit,
-    caller::Caller,
+    caller::{Caller, Identity, Whoever},
     people::{self, Account, EVERYWHERE, Grant, Holder, Key, NewKey, Standing},
 };
 
@@ -108,10 +108,12 @@ pub struct NewPerson {
 pub async fn add(
     State(app): State<Arc<App>>,
     Caller(access): Caller,
+    Whoever(identity): Whoever,
     Json(new): Json<NewPerson>,
 ) -> Result<Json<Invited>, ApiError> {
     app.block(move |app| {
-        let given = |role: &String| app.grant(&access, role, new.only.clone(), new.everywhere);
+        app.check_reach(&identity, &access, new.everywhere)?;
+        let given = |role: &String| app.grant(&identity, &access, role, new.only.clone(), new.everywhere);
         let grant = new.role.as_ref().map(given).transpose()?;
         let (account, token) = app.invite(&new.email, &new.name)?;
         let given = json!({ "role": new.role, "only": new.only, "everywhere": new.everywhere });
@@ -129,10 +131,16 @@ pub async fn add(
 /// A new link for somebody: their password, second factor and sessions until now count no more once it is used; their sessions end
 /// at once.
 #[utoipa::path(post, path = "/api/v1/people/{email}/link", responses((status = 200, body = Invited), (status = 404, body = ApiError)))]
-pub async fn link(State(app): State<Arc<App>>, Path(email): Path<String>) -> Result<Json<Invited>, ApiError> {
+pub async fn link(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Whoever(identity): Whoever,
+    Path(email): Path<String>,
+) -> Result<Json<Invited>, ApiError> {
     app.block(move |app| {
         let mut txn = app.store.begin_shared()?;
         let account = Account::find(&mut *txn, &email)?;
+        app.check_whole(&mut *txn, &identity, &access, &Holder::User(account.number))?;
         if account.state == Standing::Disabled {
             let cure = "enable it first (`onefold user enable`)";
             return Err(ApiError::conflict(format!("the account {email} is disabled"), cure));
@@ -161,12 +169,15 @@ pub struct ChangePerson {
 #[utoipa::path(patch, path = "/api/v1/people/{email}", request_body = ChangePerson, responses((status = 200, body = super::Done), (status = 404, body = ApiError)))]
 pub async fn change(
     State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Whoever(identity): Whoever,
     Path(email): Path<String>,
     Json(changed): Json<ChangePerson>,
 ) -> Result<Json<super::Done>, ApiError> {
     app.block(move |app| {
         let mut txn = app.store.begin_shared()?;
         let mut account = Account::find(&mut *txn, &email)?;
+        app.check_whole(&mut *txn, &identity, &access, &Holder::User(account.number))?;
         let view = |account: &Account| json!({ "state": account.state.name(), "name": account.name });
         let before = view(&account);
         if let Some(enabled) = changed.enabled {
@@ -208,9 +219,10 @@ pub struct GrantForm {
 }
 
 impl App {
-    /// A grant that fits: a role that there is, segments that there are.
+    /// A grant that fits: a role that there is and that permits no more than its giver's, segments that there are.
     fn grant(
         &self,
+        identity: &Identity,
         access: &Access,
         role: &str,
         only: Option<Vec<String>>,
@@ -223,6 +235,7 @@ impl App {
             let cure = format!("there are {}; a policy makes others (docs/people.md)", roles.join(", "));
             return Err(ApiError::not_found("role", role, cure));
         }
+        self.check_width(reader, identity, access, role)?;
         if let Some(only) = &only {
             if everywhere {
                 let cure = "give the role in each workspace by itself";
@@ -235,14 +248,82 @@ impl App {
         Ok(Grant { workspace, holder: Holder::User(0), role: role.to_owned(), only })
     }
 
+    /// Nobody gives a role that permits what their own do not, or that shows a class of fields which they do not see.
+    fn check_width(
+        &self,
+        reader: &mut dyn Reader,
+        identity: &Identity,
+        access: &Access,
+        role: &str,
+    ) -> Result<(), ApiError> {
+        if matches!(identity, Identity::Operator) {
+            return Ok(());
+        }
+        let own = self.roles_of(reader, identity, access.workspace, &access.purpose)?;
+        let given = self.rights_of_role(reader, access, role)?;
+        let wider = Action::ALL
+            .iter()
+            .find(|action| given.allow(**action) && !own.iter().any(|(_, rights)| rights.allow(**action)));
+        if let Some(action) = wider {
+            let cause = format!("the role {role} permits {}, and your own does not", action.name());
+            return Err(ApiError::forbidden(cause, "give another role, or ask an administrator"));
+        }
+        let clearer = Class::ALL.iter().find(|class| {
+            let least = own.iter().map(|(_, rights)| rights.mask(**class).0).min();
+            least.is_none_or(|least| given.mask(**class).0 < least)
+        });
+        match clearer {
+            None => Ok(()),
+            Some(class) => {
+                let cause = format!("the role {role} shows more of {} fields than your own", class.name());
+                Err(ApiError::forbidden(cause, "give another role, or ask an administrator"))
+            }
+        }
+    }
+
     /// Everywhere is more than one workspace: only who may do it everywhere may give it.
-    fn check_reach(&self, access: &Access, everywhere: bool) -> Result<(), ApiError> {
-        let onefold_model::access::Caller::User(number) = access.caller else { return Ok(()) };
+    fn check_reach(&self, identity: &Identity, access: &Access, everywhere: bool) -> Result<(), ApiError> {
         let reader = &mut *self.store.reader()?;
-        let own = Grant::held_by(reader, &Holder::User(number))?;
-        match everywhere && !own.iter().any(|grant| grant.workspace == EVERYWHERE) {
-            true => Err(ApiError::forbidden("your own role holds in this workspace only", "leave out `everywhere`")),
-            false => Ok(()),
+        match !everywhere || self.is_everywhere(reader, identity, access)? {
+            true => Ok(()),
+            false => Err(ApiError::forbidden(
+                "your own role for people holds in this workspace only",
+                "leave out `everywhere`, or ask an administrator of all workspaces",
+            )),
+        }
+    }
+
+    /// Whether people are theirs to administer in all workspaces.
+    fn is_everywhere(&self, reader: &mut dyn Reader, identity: &Identity, access: &Access) -> Result<bool, ApiError> {
+        let roles = self.roles_of(reader, identity, access.workspace, &access.purpose)?;
+        let may =
+            |(grant, rights): &(Grant, Arc<Rights>)| grant.workspace == EVERYWHERE && rights.allow(Action::PeopleEdit);
+        Ok(matches!(identity, Identity::Operator) || roles.iter().any(may))
+    }
+
+    /// Accounts, teams and keys are of all workspaces: who administers one may change those that have roles there alone.
+    fn check_whole(
+        &self,
+        reader: &mut dyn Reader,
+        identity: &Identity,
+        access: &Access,
+        holder: &Holder,
+    ) -> Result<(), ApiError> {
+        let mut grants = Grant::held_by(reader, holder)?;
+        if let Holder::User(number) = holder {
+            for team in people::teams_of(reader, *number)? {
+                grants.extend(Grant::held_by(reader, &Holder::Team(team))?);
+            }
+        }
+        // A team without roles may be named where approvals are given.
+        let is_unknown = matches!(holder, Holder::Team(_)) && grants.is_empty() && self.workspaces().len() > 1;
+        let is_here = !is_unknown && grants.iter().all(|grant| grant.workspace == access.workspace);
+        match is_here || self.is_everywhere(reader, identity, access)? {
+            true => Ok(()),
+            false => Err(ApiError::forbidden(
+                "this has roles in other workspaces, and your own holds in this one only",
+                "ask an administrator of all workspaces",
+            )),
         }
     }
 }
@@ -288,11 +369,12 @@ pub async fn grants(State(app): State<Arc<App>>, Caller(access): Caller) -> Resu
 pub async fn give(
     State(app): State<Arc<App>>,
     Caller(access): Caller,
+    Whoever(identity): Whoever,
     Json(form): Json<GrantForm>,
 ) -> Result<Json<super::Done>, ApiError> {
     app.block(move |app| {
-        app.check_reach(&access, form.everywhere)?;
-        let grant = app.grant(&access, &form.role, form.only, form.everywhere)?;
+        app.check_reach(&identity, &access, form.everywhere)?;
+        let grant = app.grant(&identity, &access, &form.role, form.only, form.everywhere)?;
         let mut txn = app.store.begin_shared()?;
         let holder = holder(&mut *txn, &form.holder)?;
         let grant = Grant { holder, ..grant };
@@ -325,10 +407,11 @@ pub struct Taken {
 pub async fn take(
     State(app): State<Arc<App>>,
     Caller(access): Caller,
+    Whoever(identity): Whoever,
     Query(taken): Query<Taken>,
 ) -> Result<Json<super::Done>, ApiError> {
     app.block(move |app| {
-        app.check_reach(&access, taken.everywhere)?;
+        app.check_reach(&identity, &access, taken.everywhere)?;
         let mut txn = app.store.begin_shared()?;
         let holder = holder(&mut *txn, &taken.holder)?;
         let workspace = if taken.everywhere { EVERYWHERE } else { access.workspace };
@@ -347,24 +430,35 @@ pub async fn take(
 #[utoipa::path(put, path = "/api/v1/teams/{team}/members/{email}", responses((status = 200, body = super::Done), (status = 404, body = ApiError)))]
 pub async fn join(
     State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Whoever(identity): Whoever,
     Path((team, email)): Path<(String, String)>,
 ) -> Result<Json<super::Done>, ApiError> {
-    app.block(move |app| app.change_team(&team, &email, true)).await
+    app.block(move |app| app.change_team(&identity, &access, (&team, &email), true)).await
 }
 
 /// Take somebody out of a team.
 #[utoipa::path(delete, path = "/api/v1/teams/{team}/members/{email}", responses((status = 200, body = super::Done), (status = 404, body = ApiError)))]
 pub async fn part(
     State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Whoever(identity): Whoever,
     Path((team, email)): Path<(String, String)>,
 ) -> Result<Json<super::Done>, ApiError> {
-    app.block(move |app| app.change_team(&team, &email, false)).await
+    app.block(move |app| app.change_team(&identity, &access, (&team, &email), false)).await
 }
 
 impl App {
-    fn change_team(&self, team: &str, email: &str, joins: bool) -> Result<Json<super::Done>, ApiError> {
+    fn change_team(
+        &self,
+        identity: &Identity,
+        access: &Access,
+        (team, email): (&str, &str),
+        joins: bool,
+    ) -> Result<Json<super::Done>, ApiError> {
         check_name("team", team)?;
         let mut txn = self.store.begin_shared()?;
+        self.check_whole(&mut *txn, identity, access, &Holder::Team(team.to_owned()))?;
         let account = Account::find(&mut *txn, email)?;
         let row = vec![Value::Text(team.to_owned()), Value::Int(account.number.into())];
         match joins {
@@ -457,10 +551,11 @@ pub struct KeyMade {
 pub async fn add_key(
     State(app): State<Arc<App>>,
     Caller(access): Caller,
+    Whoever(identity): Whoever,
     Json(form): Json<KeyForm>,
 ) -> Result<Json<KeyMade>, ApiError> {
     app.block(move |app| {
-        let grant = app.grant(&access, &form.role, form.only, false)?;
+        let grant = app.grant(&identity, &access, &form.role, form.only, false)?;
         let caller = access.caller.name().into_owned();
         let given = json!({ "name": form.name, "role": form.role, "only": grant.only, "days": form.days });
         let (made, key) = app.add_key(NewKey { name: &form.name, days: form.days, grant, caller })?;
@@ -472,8 +567,17 @@ pub async fn add_key(
 
 /// Revoke a key, for good.
 #[utoipa::path(delete, path = "/api/v1/keys/{number}", responses((status = 200, body = super::Done), (status = 404, body = ApiError)))]
-pub async fn revoke_key(State(app): State<Arc<App>>, Path(number): Path<u32>) -> Result<Json<super::Done>, ApiError> {
-    app.block(move |app| app.revoke_key(number)).await?;
+pub async fn revoke_key(
+    State(app): State<Arc<App>>,
+    Caller(access): Caller,
+    Whoever(identity): Whoever,
+    Path(number): Path<u32>,
+) -> Result<Json<super::Done>, ApiError> {
+    app.block(move |app| {
+        app.check_whole(&mut *app.store.reader()?, &identity, &access, &Holder::Key(number))?;
+        app.revoke_key(number)
+    })
+    .await?;
     Ok(super::done())
 }
 

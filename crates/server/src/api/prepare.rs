@@ -21,6 +21,7 @@ use crate::{ApiError, App, caller::Caller};
 
 /// A source's preparation.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PreparationShown)]
 pub struct Shown {
     /// Its steps and what they are for; `null`: nothing is done.
     #[schema(value_type = Object)]
@@ -62,6 +63,7 @@ pub struct Set {
 /// A preparation to be tried.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PreparationTry)]
 pub struct Try {
     /// The steps; absent: those that are set.
     #[serde(default)]

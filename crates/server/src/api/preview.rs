@@ -15,8 +15,8 @@ use onefold_lake::{
 };
 use onefold_model::{
     Value,
-    access::{Access, Mask},
-    segment::Condition,
+    access::{Access, Mask, Sight},
+    segment::{Condition, text},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -24,6 +24,35 @@ use utoipa::ToSchema;
 
 use super::segments::{among, bad_segment, parsed};
 use crate::{ApiError, App, caller::Caller};
+
+/// A condition, as text or as a tree.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct Unparsed {
+    /// The condition.
+    #[schema(value_type = Object)]
+    pub condition: Box<RawValue>,
+}
+
+/// A condition in both forms.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Parsed {
+    /// As text.
+    pub text: String,
+    /// As a tree.
+    #[schema(value_type = Object)]
+    pub condition: Condition,
+}
+
+/// The text of a condition that is a tree, and the tree of one that is text. What it names need not be there.
+#[utoipa::path(post, path = "/api/v1/segments/parse", request_body = Unparsed, responses((status = 200, body = Parsed), (status = 400, body = ApiError)))]
+pub async fn parse(_caller: Caller, Json(asked): Json<Unparsed>) -> Result<Json<Parsed>, ApiError> {
+    let json = asked.condition.get();
+    let condition = match serde_json::from_str::<String>(json) {
+        Ok(text) => parsed(&text)?,
+        Err(_) => serde_json::from_str(json).map_err(bad_segment)?,
+    };
+    Ok(Json(Parsed { text: text::print(&condition), condition }))
+}
 
 /// A definition to try.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -86,16 +115,36 @@ pub async fn preview(
         return Err(ApiError::forbidden(format!("your role does not see {name:?} as it is"), cure));
     }
     let asked = Arc::new((among(&access, parsed(&text)?)?, by));
-    let access = access.unmasked();
-    if let Some(found) = by_index(&app, &access, asked.clone()).await? {
-        return Ok(Json(found));
-    }
-    let (condition, by) = &*asked;
-    let found = match by_sql(&app, &access, condition, by).await? {
+    let (access, sight) = (access.unmasked(), access.sight);
+    let found = match by_index(&app, &access, asked.clone()).await? {
         Some(found) => found,
-        None => by_log(&app, access, asked).await?,
+        None => match by_sql(&app, &access, &asked.0, &asked.1).await? {
+            Some(found) => found,
+            None => by_log(&app, access, asked).await?,
+        },
     };
-    Ok(Json(found))
+    Ok(Json(found.seen(&sight)))
+}
+
+impl Previewed {
+    /// As a role sees it: a field may hold what its name does not tell.
+    fn seen(mut self, sight: &Sight) -> Previewed {
+        if sight.is_clear() {
+            return self;
+        }
+        for (name, shares) in &mut self.by {
+            let mut seen: Vec<Share> = vec![];
+            for share in shares.drain(..) {
+                let value = sight.json(name, &share.value).unwrap_or_else(|| RawValue::NULL.to_owned());
+                match seen.iter_mut().find(|other| other.value.get() == value.get()) {
+                    Some(same) => same.count += share.count,
+                    None => seen.push(Share { value, count: share.count }),
+                }
+            }
+            *shares = seen;
+        }
+        self
+    }
 }
 
 /// `None` where the index would be too large.

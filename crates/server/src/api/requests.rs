@@ -73,6 +73,7 @@ pub async fn show(
 /// How.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Reason)]
 pub struct Why {
     /// In words: how the person was identified; why it takes longer; why it is not done.
     pub why: String,

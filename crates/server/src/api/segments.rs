@@ -27,7 +27,10 @@ use super::{Page, lines, ndjson, profiles::find};
 use crate::{
     ApiError, App,
     caller::Caller,
-    governance::{approvals::Matter, sensitive::check_use},
+    governance::{
+        approvals::Matter,
+        sensitive::{behind, check_use},
+    },
 };
 
 /// How many are in a segment.
@@ -70,18 +73,20 @@ pub async fn set(
     })?;
     let name = definition.name.clone();
     let (theirs, wanted) = (access.clone(), definition.clone());
-    let sensitive = app
+    let (sensitive, behind) = app
         .read(move |app, reader| {
             let definitions = app.definitions(reader, theirs.workspace)?;
             check_sight(&theirs, &wanted.condition)?;
             validate(&definitions, &wanted)?;
-            check_use(&definitions, &wanted.condition.fields_through(&*definitions), wanted.purpose.as_deref())
+            let fields = wanted.condition.fields_through(&*definitions);
+            let sensitive = check_use(&definitions, &fields, wanted.purpose.as_deref())?;
+            Ok((sensitive, behind(&definitions, &wanted.condition)))
         })
         .await?;
     if !sensitive.is_empty() {
         let fields = Vec::from_iter(sensitive).join(", ");
         let summary = format!("the segment {name:?}, which asks about {fields}");
-        app.approved(&access, Matter::SensitiveUse, 1, summary, &definition).await?;
+        app.approved(&access, Matter::SensitiveUse, 1, summary, &(&definition, behind)).await?;
     }
     app.command(&access, Command::SegmentSet(definition), true).await?;
     one(&app, access, name).await

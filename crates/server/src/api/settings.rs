@@ -134,6 +134,7 @@ async fn by_number(app: &Arc<App>, access: &Access, rules: Survivorship<String>)
 /// Identity rules to be tried.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RulesTry)]
 pub struct Try {
     /// As in the settings.
     #[schema(value_type = Object)]

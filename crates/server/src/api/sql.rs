@@ -23,6 +23,7 @@ use crate::{ApiError, App, audit, caller::Caller};
 
 /// A question.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = SqlQuestion)]
 pub struct Question {
     /// One SELECT, in the dialect of PostgreSQL.
     pub sql: String,

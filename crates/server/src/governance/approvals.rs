@@ -13,7 +13,11 @@ use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use super::{Governed, governed};
-use crate::{ApiError, App, audit, caller::Identity, people};
+use crate::{
+    ApiError, App, audit,
+    caller::Identity,
+    people::{self, Key},
+};
 
 /// What an approval may be about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -34,6 +38,7 @@ pub enum Matter {
 /// Who must agree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ApprovalRule)]
 pub struct Rule {
     /// Of erasures: up to so many people need nobody.
     #[serde(default)]
@@ -147,6 +152,10 @@ pub struct Approval {
     pub people: u32,
     /// What was decided.
     pub votes: Vec<Vote>,
+    /// All that is asked for, without secrets; nothing of an erasure, which names people.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub what: serde_json::Value,
 }
 
 impl Approval {
@@ -207,6 +216,10 @@ impl App {
         let caller = access.caller.name().into_owned();
         let text = serde_json::to_string(&(matter, &caller, what)).unwrap_or_default();
         let digest: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let shown = match matter {
+            Matter::Erasures => serde_json::Value::Null,
+            _ => audit::without_secrets(&serde_json::to_value(what).unwrap_or_default()),
+        };
         let now = self.clock.now();
         self.block(move |app| {
             let mut txn = app.store.begin_shared()?;
@@ -237,6 +250,7 @@ impl App {
                 by: rule.by,
                 people: rule.people,
                 votes: vec![],
+                what: shown,
             };
             txn.put(&schema::APPROVAL, vec![row_of(workspace, &approval, &digest)])?;
             txn.commit()?;
@@ -267,7 +281,10 @@ impl App {
                 return Err(ApiError::conflict(cause, "whoever wants it may ask for it again"));
             }
             let caller = access.caller.name().into_owned();
-            if caller == approval.asked_by {
+            if matches!(identity, Identity::Program(_)) {
+                return Err(ApiError::forbidden("a program approves nothing", "let a person look at it, signed in"));
+            }
+            if caller == maker_of(&mut *txn, &approval.asked_by)? {
                 return Err(ApiError::forbidden("nobody approves what they asked for themselves", "ask somebody else"));
             }
             if !app.holds_any(&mut *txn, &access, &identity, &approval.by)? {
@@ -311,6 +328,15 @@ impl App {
             _ => false,
         }))
     }
+}
+
+/// Who stands behind a caller: of a key whoever made it.
+fn maker_of(reader: &mut dyn Reader, caller: &str) -> Result<String, ApiError> {
+    let key = match caller.strip_prefix("key:").and_then(|number| number.parse().ok()) {
+        Some(number) => Key::numbered(reader, number)?,
+        None => None,
+    };
+    Ok(key.map_or_else(|| caller.to_owned(), |key| key.caller))
 }
 
 fn needed(approval: &Approval) -> ApiError {

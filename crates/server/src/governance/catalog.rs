@@ -193,12 +193,13 @@ fn uses(reader: &mut dyn Reader, definitions: &Workspace) -> Result<Uses, ApiErr
     Ok(uses)
 }
 
-/// The traits and identifiers that a destination's configuration names: `traits.plan`, `identifiers.email`.
+/// The traits, properties and identifiers that a destination's configuration names: `traits.plan`, `identifiers.email`.
 pub(crate) fn fields_in(config: &serde_json::Value) -> BTreeSet<String> {
     let mut fields = BTreeSet::new();
     texts(config, &mut |text| {
-        for (frame, _) in text.match_indices("traits.") {
-            let rest = &text[frame + "traits.".len()..];
+        let places = ["traits.", "properties."].into_iter();
+        for (at, frame) in places.flat_map(|frame| text.match_indices(frame)) {
+            let rest = &text[at + frame.len()..];
             let end = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '-'))).unwrap_or(rest.len());
             fields.insert(rest[..end].trim_end_matches('.').to_owned());
         }

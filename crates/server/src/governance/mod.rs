@@ -126,6 +126,11 @@ impl App {
             let summary = "a change of what needs an approval".to_owned();
             self.approved(access, approvals::Matter::Rules, 1, summary, &value).await?;
         }
+        if name == Retention::NAME {
+            // However many it takes: as many as there are.
+            let summary = "a change of how long people are kept".to_owned();
+            self.approved(access, approvals::Matter::Erasures, u64::MAX, summary, &("retention", &value)).await?;
+        }
         if name == Forms::NAME {
             self.open_forms(access).await?;
         }

@@ -45,6 +45,7 @@ pub enum Category {
 /// A rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RetentionRule)]
 pub struct Rule {
     /// What it is about.
     pub category: Category,
@@ -78,6 +79,10 @@ impl Governed for Retention {
         for (place, rule) in self.rules.iter().enumerate() {
             if rule.days == 0 {
                 problems.push(format!("rules[{place}]: 0 days would keep nothing at all"));
+            }
+            let unknown = |purpose: &&String| !definitions.policy.purposes.contains_key(*purpose);
+            if let Some(purpose) = rule.without_purpose.as_ref().filter(unknown) {
+                problems.push(format!("rules[{place}]: the consent policy has no purpose {purpose:?}"));
             }
             let of_people = matches!(rule.category, Category::Unresolved | Category::Known);
             if rule.without_purpose.is_some() && !of_people {
@@ -128,6 +133,9 @@ fn aged(category: Category) -> Vec<(&'static Table, usize)> {
     }
 }
 
+/// The place of the profile in a receipt, and in a delivery that was given up.
+const PROFILE_OF_DELIVERY: usize = 7;
+
 struct Found {
     rules: Vec<Expired>,
     /// The people who go: of each their nodes and identifiers.
@@ -147,12 +155,15 @@ fn find(
     let mut found = Found { rules: retention.rules.iter().map(expired).collect(), people: vec![], rows: vec![] };
     let before = |rule: &Rule| now.0 - i64::from(rule.days) * DAY_MS;
     let own = vec![Value::Int(access.workspace.0.into())];
+    let held = held(reader, access, retention)?;
     for (place, rule) in retention.rules.iter().enumerate() {
         for (table, at) in aged(rule.category) {
             let mut keys = vec![];
             erase::each_row::<ApiError>(reader, table, &own, &mut |row| {
                 let closed = rule.category != Category::Requests || requests::is_closed(&row)?;
-                if closed && row[at].as_int()? < before(rule) {
+                let of_held = rule.category == Category::Deliveries
+                    && held.contains(&ProfileId(NodeId(row[PROFILE_OF_DELIVERY].as_int()?)));
+                if closed && !of_held && row[at].as_int()? < before(rule) {
                     keys.push(row[..table.key].to_vec());
                 }
                 Ok(())
@@ -168,7 +179,6 @@ fn find(
         .filter(|(_, rule)| matches!(rule.category, Category::Unresolved | Category::Known))
         .collect();
     let Some(newest) = of_people.iter().map(|(_, rule)| before(rule)).max() else { return Ok(found) };
-    let held = held(reader, access, retention)?;
     let mut idle = vec![];
     let of_people_table = [own[0].clone(), Value::Int(0)];
     erase::each_row::<ApiError>(reader, &schema::PROFILE, &of_people_table, &mut |row| {
@@ -192,14 +202,16 @@ fn find(
             let takes = |rule: &Rule| {
                 rule.category == category
                     && last < before(rule)
-                    && !rule
-                        .without_purpose
-                        .as_ref()
-                        .is_some_and(|purpose| person.consent(&definitions.policy, purpose, None).allowed)
+                    && !rule.without_purpose.as_ref().is_some_and(|purpose| {
+                        // Nobody goes for want of a purpose that the policy does not know any more.
+                        !definitions.policy.purposes.contains_key(purpose)
+                            || person.consent(&definitions.policy, purpose, None).allowed
+                    })
             };
             let Some((place, _)) = of_people.iter().find(|(_, rule)| takes(rule)) else { return };
             let expired = &mut found.rules[*place];
-            if held.contains(&id) {
+            // Who was held under another profile's id is held as a part of this one.
+            if held.contains(&id) || nodes.iter().any(|(node, _)| held.contains(&ProfileId(*node))) {
                 expired.held += 1;
                 return;
             }

@@ -1,31 +1,12 @@
 //! What is sensitive or of a special category is used only for a purpose that names it, and, where the house says so, with an
 //! approval.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use onefold_model::access::Class;
+use onefold_model::segment::{Condition, Lookup as _};
 use onefold_pipeline::definitions::Workspace;
 
 use crate::ApiError;
-
-/// Whether a class needs a purpose that names the field.
-pub(crate) fn is_sensitive(class: Class) -> bool {
-    matches!(class, Class::Sensitive | Class::SpecialCategory)
-}
-
-/// What a field holds, as a steward said of it or of what it is a part of, else as its name tells.
-pub(crate) fn class_of(definitions: &Workspace, name: &str) -> Class {
-    let mut whole = name;
-    loop {
-        if let Some(class) = definitions.classes.get(whole) {
-            return *class;
-        }
-        match whole.rsplit_once('.') {
-            Some((front, _)) => whole = front,
-            None => return Class::guess(name),
-        }
-    }
-}
 
 /// Which of these fields are sensitive, or why they may not be used for this purpose.
 pub(crate) fn check_use(
@@ -34,13 +15,9 @@ pub(crate) fn check_use(
     purpose: Option<&str>,
 ) -> Result<BTreeSet<String>, ApiError> {
     let sensitive: BTreeSet<String> =
-        fields.iter().filter(|name| is_sensitive(class_of(definitions, name))).cloned().collect();
-    let named = purpose.and_then(|purpose| definitions.policy.purposes.get(purpose)).map(|purpose| &purpose.fields);
-    let unnamed: Vec<&str> = sensitive
-        .iter()
-        .filter(|field| !named.is_some_and(|named| named.contains(*field)))
-        .map(String::as_str)
-        .collect();
+        fields.iter().filter(|name| definitions.class_of(name).needs_purpose()).cloned().collect();
+    let unnamed: Vec<&str> =
+        sensitive.iter().filter(|field| definitions.withholds(field, purpose)).map(String::as_str).collect();
     if unnamed.is_empty() {
         return Ok(sensitive);
     }
@@ -51,4 +28,30 @@ pub(crate) fn check_use(
     let cause = format!("{} is sensitive or of a special category, and {why}", unnamed.join(", "));
     let cure = "give a purpose whose `fields` in the consent policy name them; docs/governance.md says how";
     Err(ApiError::forbidden(cause, cure).with_code("sensitive"))
+}
+
+/// The definitions behind the names in a condition, by name: with another definition the same condition asks something else.
+pub(crate) fn behind(definitions: &Workspace, condition: &Condition) -> BTreeMap<String, serde_json::Value> {
+    let mut found = BTreeMap::new();
+    collect(definitions, condition, &mut found);
+    found
+}
+
+fn collect(definitions: &Workspace, condition: &Condition, found: &mut BTreeMap<String, serde_json::Value>) {
+    match condition {
+        Condition::All(all) | Condition::Any(all) => all.iter().for_each(|one| collect(definitions, one, found)),
+        Condition::Not(one) => collect(definitions, one, found),
+        Condition::Segment(name) => {
+            let Some(other) = definitions.segment(name) else { return };
+            let json = serde_json::to_value(other).unwrap_or_default();
+            if found.insert(format!("segment {name}"), json).is_none() {
+                collect(definitions, other, found);
+            }
+        }
+        Condition::Computed { name, .. } => {
+            let json = definitions.computed(name).map(|other| serde_json::to_value(other).unwrap_or_default());
+            found.extend(json.map(|json| (format!("computed {name}"), json)));
+        }
+        _ => {}
+    }
 }

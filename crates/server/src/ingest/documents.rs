@@ -12,7 +12,7 @@ use axum::{
     Json,
     extract::{Path, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use serde_json::{Value, json};
 
@@ -154,9 +154,13 @@ pub(super) async fn version() -> Json<Value> {
     Json(json!({ "Version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// `GET /`.
-pub(super) async fn root() -> &'static str {
-    "Onefold is running. Send events to /v1/batch.\n"
+/// `GET /`: a sentence; for a browser, the console.
+pub(super) async fn root(headers: HeaderMap) -> Response {
+    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    if accepts.is_some_and(|accepts| accepts.contains("text/html")) {
+        return Redirect::temporary("/console/").into_response();
+    }
+    "Onefold is running. Send events to /v1/batch.\n".into_response()
 }
 
 #[cfg(test)]

@@ -53,7 +53,10 @@ pub(crate) fn audited(method: &Method, path: &str) -> Audited {
         ("GET", "/requests/{id}/answer" | "/opendsr/requests/{id}/results" | "/reports/exposure") => Audited::Read,
         ("GET" | "HEAD", _) => Audited::No,
         // They only ask.
-        ("POST", "/segments/preview" | "/segments/overlap" | "/settings/try" | "/access-policies/try") => Audited::No,
+        (
+            "POST",
+            "/segments/parse" | "/segments/preview" | "/segments/overlap" | "/settings/try" | "/access-policies/try",
+        ) => Audited::No,
         ("POST", "/consents/decide" | "/consents/reach" | "/consents/policy/try") => Audited::No,
         ("POST", "/sources/{name}/preparation/try" | "/privacy/erasures/preview" | "/privacy/receipts/check") => {
             Audited::No
@@ -115,6 +118,7 @@ pub(crate) fn endpoint(method: &Method, path: &str) -> Option<Endpoint> {
         ("PUT", "/segments") => of(SegmentsEdit, Everybody),
         ("DELETE", "/segments/{name}") => of(SegmentsDelete, Nobody),
         ("GET", "/segments/{name}/members" | "/segments/{name}/explain") => of(ProfilesView, People),
+        ("POST", "/segments/parse") => of(SegmentsView, Nobody),
         ("POST", "/segments/preview" | "/segments/overlap") => of(SegmentsView, People),
         ("POST", "/segments/export") => of(ProfilesExport, People),
         ("POST", "/segments/export/anonymous") => of(SegmentsView, People),
@@ -184,10 +188,10 @@ pub(crate) fn endpoint(method: &Method, path: &str) -> Option<Endpoint> {
         ("POST", "/backups") => of(SystemUse, Nobody),
 
         ("GET", "/people" | "/grants" | "/keys" | "/access-policies") => of(PeopleView, Nobody),
-        ("POST", "/people" | "/people/{email}/link" | "/keys") => of(PeopleEdit, Nobody),
-        ("PATCH", "/people/{email}") => of(PeopleEdit, Nobody),
-        ("PUT", "/grants" | "/access-policies" | "/teams/{team}/members/{email}") => of(PeopleEdit, Nobody),
-        ("DELETE", "/grants" | "/keys/{number}" | "/teams/{team}/members/{email}") => of(PeopleEdit, Nobody),
+        ("POST", "/people" | "/people/{email}/link" | "/keys") => of(PeopleEdit, Numbers),
+        ("PATCH", "/people/{email}") => of(PeopleEdit, Numbers),
+        ("PUT", "/grants" | "/access-policies" | "/teams/{team}/members/{email}") => of(PeopleEdit, Numbers),
+        ("DELETE", "/grants" | "/keys/{number}" | "/teams/{team}/members/{email}") => of(PeopleEdit, Numbers),
         ("POST", "/access-policies/try") => of(PeopleView, Nobody),
         ("GET", "/audit" | "/audit/head") => of(AuditView, Nobody),
         ("POST", "/audit/check") => of(AuditCheck, Nobody),

@@ -121,6 +121,13 @@ impl Account {
         row.as_ref().map(Account::of).transpose()
     }
 
+    /// The account as it is now; `None` where it is shut, or its password or second factor is another, or its code was used meanwhile.
+    pub fn unchanged(&self, reader: &mut dyn Reader) -> Result<Option<Account>, ApiError> {
+        let secrets = |of: &Account| (of.state, of.password.clone(), of.totp.clone(), of.totp_step);
+        let now = Account::numbered(reader, self.number)?;
+        Ok(now.filter(|now| now.state == Standing::Active && secrets(now) == secrets(self)))
+    }
+
     /// By its e-mail address.
     pub fn called(reader: &mut dyn Reader, email: &str) -> Result<Option<Account>, ApiError> {
         let own = vec![Value::Text(address(email))];

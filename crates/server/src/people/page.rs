@@ -151,7 +151,7 @@ async fn choose(
 
 fn signed(headers: &HeaderMap, session: &str) -> Response {
     let secure = headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
-    let response = Redirect::to("/sign-in").into_response();
+    let response = Redirect::to("/console/").into_response();
     with_cookie(response, &cookie(session, secure)).unwrap_or_else(ApiError::into_response)
 }
 
@@ -177,13 +177,7 @@ fn sign_in_page(email: &str, with_code: bool, error: Option<&ApiError>) -> Respo
 async fn sign_in(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let Some(token) = session_of(&headers) else { return sign_in_page("", false, None) };
     match app.read(move |app, reader| app.signed_in(reader, &token)).await {
-        Ok(Some(who)) => {
-            let body = html! {
-                p.done role="status" { "You are signed in as " strong { (who.account.name) } "." }
-                p { a href="/api/docs" { "The API" } }
-            };
-            page(StatusCode::OK, "Signed in", &body)
-        }
+        Ok(Some(_)) => Redirect::to("/console/").into_response(),
         Ok(None) => sign_in_page("", false, None),
         Err(error) => sign_in_page("", false, Some(&error)),
     }

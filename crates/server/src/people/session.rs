@@ -114,7 +114,8 @@ impl App {
             self.tries.failed(&name, now);
             return Err(refused());
         }
-        let Some(mut account) = account else { return Err(refused()) };
+        let Some(account) = account else { return Err(refused()) };
+        let mut step = account.totp_step;
         if let Some(secret) = &account.totp {
             let Some(code) = code.filter(|code| !code.trim().is_empty()) else {
                 return Err(ApiError::signed_out(
@@ -123,15 +124,18 @@ impl App {
                 )
                 .with_code("second_factor"));
             };
-            let Some(step) = Factor::new(secret, &account.email)?.step(code, now, account.totp_step) else {
+            let Some(next) = Factor::new(secret, &account.email)?.step(code, now, step) else {
                 self.tries.failed(&name, now);
                 return Err(refused());
             };
-            account.totp_step = step;
+            step = next;
         }
-        self.tries.succeeded(&name);
-        let signed_in = SignedIn { second_factor: account.totp.is_some(), account };
         let mut txn = self.store.begin_shared()?;
+        // To check a password takes long: the account may have been shut, or its secrets changed, meanwhile.
+        let mut account = account.unchanged(&mut *txn)?.ok_or_else(refused)?;
+        self.tries.succeeded(&name);
+        account.totp_step = step;
+        let signed_in = SignedIn { second_factor: account.totp.is_some(), account };
         signed_in.account.put(&mut *txn)?;
         let token = self.begin_session(&mut *txn, &signed_in)?;
         txn.commit()?;
@@ -269,7 +273,8 @@ impl App {
         }
         let hashed = password::set(new, &who.account.email)?;
         let mut txn = self.store.begin_shared()?;
-        let account = Account { password: Some(hashed), ..who.account.clone() };
+        let account = who.account.unchanged(&mut *txn)?.ok_or_else(refused)?;
+        let account = Account { password: Some(hashed), ..account };
         account.put(&mut *txn)?;
         App::shut_out(&mut *txn, account.number)?;
         let token = self.begin_session(&mut *txn, &SignedIn { account, ..*who })?;

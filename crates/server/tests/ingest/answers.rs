@@ -211,6 +211,7 @@ async fn small_routes_answer() {
     "#]],
     )
     .await;
+    check(get("/").header("accept", "text/html,*/*"), expect!["307 "]).await;
     check(get("/health"), expect![[r#"200 {"appType":"ONEFOLD","server":"UP"}"#]]).await;
     check(get("/version"), expect![[r#"200 {"Version":"0.1.0"}"#]]).await;
     check(post("/v1/m", r#"{"series":[]}"#), expect![[r#"200 {"success":true}"#]]).await;

@@ -1,0 +1,17 @@
+// The frame of the pages about data: where they come from, and what can be asked of them.
+import type { ReactNode } from 'react'
+import { useText } from '~/i18n'
+import { Areas } from '~/ui/Areas'
+
+export function Frame({ children }: { children: ReactNode }) {
+  const t = useText()
+  const pages = [
+    { to: '/data/sources', label: t('data.sources'), may: 'sources.view' },
+    { to: '/data/sql', label: t('data.sql'), may: 'sql.ask' },
+  ] as const
+  return (
+    <Areas label={t('data.title')} of={pages}>
+      {children}
+    </Areas>
+  )
+}
