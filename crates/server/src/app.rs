@@ -34,7 +34,7 @@ use crate::{
     lake::{LakeComponents, LakeSettings, Tables},
     people::Tries,
     permission::ConsentOfProfile,
-    requests::{Entered, MailSettings, OpenDsrSettings},
+    requests::{Entered, MailSettings, OpenDsrSettings, UnderWay},
 };
 
 /// What the parts are made of: components, handed in.
@@ -113,6 +113,8 @@ pub struct App {
     pub(crate) backing_up: tokio::sync::Mutex<()>,
     /// One erasure is carried out at a time.
     pub(crate) erasing: tokio::sync::Mutex<()>,
+    /// Requests under privacy law that are being carried out.
+    pub(crate) under_way: UnderWay,
     /// One says at a time what a field holds.
     pub(crate) classifying: tokio::sync::Mutex<()>,
     /// Wrong tries to sign in.
@@ -163,6 +165,7 @@ impl App {
             entered: Entered::default(),
             backing_up: tokio::sync::Mutex::new(()),
             erasing: tokio::sync::Mutex::new(()),
+            under_way: UnderWay::default(),
             classifying: tokio::sync::Mutex::new(()),
             tries: Tries::default(),
             decided: Decided::default(),

@@ -76,7 +76,7 @@ pub(crate) struct Erased {
     pub at: i64,
     /// Keyed hashes of identifiers, as on the suppression list.
     pub hashes: Vec<String>,
-    /// Nodes, which are log offsets, all below this.
+    /// Nodes: log offsets of events, times the number of identifiers that one may name.
     pub nodes: Vec<i64>,
 }
 

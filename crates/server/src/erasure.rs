@@ -165,6 +165,9 @@ struct Work {
     /// It was done before, in a folder that this one is put back for: destinations were told then.
     #[serde(default)]
     again: bool,
+    /// The requests that it does again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    covers: Vec<String>,
     nodes: Vec<i64>,
     hashes: Vec<String>,
     /// Log offsets of the commands that told destinations.
@@ -320,6 +323,7 @@ impl App {
                 let work = Work {
                     retention: true,
                     again: false,
+                    covers: vec![],
                     nodes: people.iter().map(|(node, _)| node.0).collect(),
                     hashes: hashes.iter().map(suppression::written).collect(),
                     told_at: vec![],
@@ -397,6 +401,7 @@ impl App {
         let work = Work {
             retention: false,
             again: false,
+            covers: vec![],
             nodes: meant.people.iter().flat_map(|person| &person.nodes).map(|node| node.0).collect(),
             hashes: hashes.iter().map(suppression::written).collect(),
             told_at: vec![],
@@ -436,7 +441,8 @@ impl App {
             work.nodes.retain(|node| !left.contains(node));
         }
         let sight = Arc::new(sight);
-        let told = match work.retention {
+        // What is done again has its notes beside the backups already.
+        let told = match work.retention || work.again {
             true => Ok(0),
             false => self.note_erased(note(access.workspace, id, self.clock.now(), &work)).await,
         };
@@ -461,6 +467,10 @@ impl App {
         self.wait_for_destinations(access, &mut work).await?;
         // After everything that deletes, and before it is said to be done.
         self.scrub().await?;
+        if self.backing_up.try_lock().is_err() {
+            let what = "a backup is being made, and has a copy of before in the data folder until it is saved";
+            work.receipt.exceptions.push(what.to_owned());
+        }
         let (theirs, request) = (access.clone(), id.to_owned());
         self.block(move |app| {
             work.receipt.verified = app.is_gone(&theirs, &work, &sight)?;
@@ -611,6 +621,14 @@ impl App {
             return Ok(false);
         }
         let mut is_clean = true;
+        if work.again {
+            // Nodes were named by another state: whether they were the right ones is seen by the identifiers that are left.
+            erase::each_row::<ApiError>(reader, &schema::IDENTIFIER, std::slice::from_ref(&workspace), &mut |row| {
+                let (kind, value) = (row[IDENTIFIER_KIND].as_text()?, row[IDENTIFIER_VALUE].as_text()?);
+                is_clean &= !definitions.suppressed.digest(kind, value).is_some_and(|one| sight.hashes.contains(&one));
+                Ok(())
+            })?;
+        }
         erase::each_row::<ApiError>(reader, &schema::DEAD_LETTER, &[workspace], &mut |row| {
             is_clean &= !is_about(&row, &definitions, sight)?;
             Ok(())
@@ -660,6 +678,10 @@ impl App {
         Ok(view)
     }
 }
+
+/// Places in the table of identifiers.
+const IDENTIFIER_KIND: usize = 2;
+const IDENTIFIER_VALUE: usize = 3;
 
 const IN_PROGRESS: &str = "in_progress";
 const COMPLETED: &str = "completed";
@@ -721,7 +743,9 @@ fn note(workspace: WorkspaceId, id: &str, at: Timestamp, work: &Work) -> Erased 
 
 /// The erasures of a workspace.
 pub(crate) fn erased(reader: &mut dyn Reader, workspace: WorkspaceId) -> Result<Vec<Erased>, ApiError> {
-    let wished = requests(reader, workspace)?.into_iter().filter(|(_, work)| !work.retention);
+    let wished = requests(reader, workspace)?
+        .into_iter()
+        .filter(|(row, work)| !work.retention && !work.again && row[3] != Value::Text(IN_PROGRESS.to_owned()));
     let note = |(row, work): (Row, Work)| Ok(note(workspace, row[1].as_text()?, Timestamp(row[5].as_int()?), &work));
     wished.map(note).collect()
 }
@@ -743,7 +767,9 @@ pub(crate) fn again(
 ) -> Result<u64, ApiError> {
     let known = requests(txn, workspace)?;
     let is_done = |note: &Erased| {
-        let same = |(row, _): &&(Row, Work)| row[1] == Value::Text(note.request.clone());
+        let same = |(row, work): &&(Row, Work)| {
+            row[1] == Value::Text(note.request.clone()) || work.covers.contains(&note.request)
+        };
         known.iter().find(same).is_some_and(|(row, _)| row[3] != Value::Text(IN_PROGRESS.to_owned()))
     };
     let todo: Vec<Erased> = notes.into_iter().filter(|note| !is_done(note)).collect();
@@ -752,7 +778,7 @@ pub(crate) fn again(
     }
     let id = again_id(backup);
     let hashes: BTreeSet<String> = todo.iter().flat_map(|note| note.hashes.clone()).collect();
-    let is_there = |node: &i64| u64::try_from(*node).is_ok_and(|node| node < end);
+    let is_there = |node: &i64| u64::try_from(*node / NodeId::PER_OFFSET).is_ok_and(|offset| offset < end);
     let nodes: BTreeSet<i64> = todo.iter().flat_map(|note| note.nodes.clone()).filter(is_there).collect();
     let row_of = |hash: suppression::Digest| suppression::row(workspace, &hash, now, &id, end, true);
     txn.put(&schema::SUPPRESSED, hashes.iter().filter_map(|hash| suppression::parse(hash)).map(row_of).collect())?;
@@ -766,6 +792,7 @@ pub(crate) fn again(
     let work = Work {
         retention: false,
         again: true,
+        covers: todo.iter().map(|note| note.request.clone()).collect(),
         nodes: nodes.into_iter().collect(),
         hashes: hashes.into_iter().collect(),
         told_at: vec![],

@@ -20,15 +20,14 @@ fn the_console_works_in_a_browser() {
     let folder = Folder::new();
     folder.run(&["demo"]);
     let server = folder.serve();
-    let said = folder.said();
-    let (_, link) = said.split_once("the first administrator begins at ").expect("the server says where");
+    let link = folder.json(&["user", "add", "admin@example.com", "--role", "admin"])["link"].clone();
     let console = root().join("console");
     assert!(console.join("node_modules/.bin/playwright").exists(), "Playwright is missing; `make test` installs it");
     let output = Command::new("node_modules/.bin/playwright")
         .arg("test")
         .current_dir(console)
         .env("ONEFOLD_URL", &server.url)
-        .env("ONEFOLD_INVITATION", link.lines().next().unwrap().trim())
+        .env("ONEFOLD_INVITATION", link.as_str().unwrap())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

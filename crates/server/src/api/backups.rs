@@ -9,7 +9,9 @@ use crate::{ApiError, App, backup::BackupView};
 /// Make a backup now, at the place that the settings name. Answers when it is there.
 #[utoipa::path(post, path = "/api/v1/backups", responses((status = 200, body = BackupView)))]
 pub async fn make(State(app): State<Arc<App>>) -> Result<Json<BackupView>, ApiError> {
-    app.back_up().await.map(Json)
+    // It goes on where the caller does not wait, so that nothing of it is left lying about.
+    let making = tokio::spawn(async move { app.back_up().await });
+    making.await.map_err(|error| ApiError::internal(error.to_string()))?.map(Json)
 }
 
 /// The backups that there are, the newest first.

@@ -150,6 +150,10 @@ impl Governed for Forms {
                 problems.push(format!("{name}: the consent policy has no purpose {:?}", form.purpose));
             }
             for question in &form.questions {
+                if CONTACTS.contains(&question.r#trait.as_str()) {
+                    let cause = "it identifies people: whoever types another's would be taken for them, and see what was said of them";
+                    problems.push(format!("{name}: {:?}: {cause}", question.r#trait));
+                }
                 let chooses = matches!(question.answer, Answer::Choice | Answer::Several);
                 if question.r#trait.is_empty() || question.ask.is_none() || chooses == question.options.is_empty() {
                     let cause = "a question has a trait, a text, and options exactly where one chooses";
@@ -160,6 +164,9 @@ impl Governed for Forms {
         problems
     }
 }
+
+/// Traits that join whoever says them to a person.
+const CONTACTS: [&str; 2] = ["email", "phone"];
 
 impl Question {
     /// What the fields of the form say; `None`: it is not answered, or not so.

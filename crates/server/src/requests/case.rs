@@ -228,6 +228,12 @@ pub struct Step {
 
 impl Case {
     pub(super) fn step(&mut self, at: Timestamp, by: impl Into<String>, status: Status, why: &str) {
+        if self.status != status
+            && let Some(controller) = &mut self.controller
+        {
+            // Something else to be told, and tried anew.
+            controller.failed = 0;
+        }
         self.status = status;
         self.history.push(Step { at, by: by.into(), status, why: why.to_owned() });
     }
@@ -271,6 +277,10 @@ impl Case {
         self.identifiers.clear();
         self.corrections.clear();
         self.note = None;
+        // How somebody was identified, and why something was done, is said in words that may name them.
+        self.identified = self.identified.take().map(|_| "yes".to_owned());
+        self.extended = self.extended.take().map(|_| "yes".to_owned());
+        self.history.iter_mut().for_each(|step| step.why.clear());
     }
 }
 

@@ -38,12 +38,17 @@ impl MailSettings {
     }
 
     async fn send(&self, to: &str, subject: &str, text: String) -> Result<(), String> {
-        let to: Mailbox = to.parse().map_err(|error| format!("{to:?} takes no mail: {error}"))?;
+        // What goes wrong is said without the address: it may stand in a log for longer than the person here.
+        let to: Mailbox = to.parse().map_err(|_| "the address is none that takes mail".to_owned())?;
         let message =
             Message::builder().from(self.from.clone()).to(to).subject(subject).header(ContentType::TEXT_PLAIN);
         let message = message.body(text).map_err(|error| error.to_string())?;
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(&self.url).map_err(|error| error.to_string())?;
-        transport.timeout(Some(TIMEOUT)).build().send(message).await.map(drop).map_err(|error| error.to_string())
+        let sent = transport.timeout(Some(TIMEOUT)).build().send(message).await;
+        sent.map(drop).map_err(|error| match error.status() {
+            Some(code) => format!("the mail server answered {code}"),
+            None => "the mail server could not be reached, or did not answer".to_owned(),
+        })
     }
 }
 

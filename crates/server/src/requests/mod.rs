@@ -138,7 +138,8 @@ impl App {
         check(&asked)?;
         let now = self.clock.now();
         let received = match &asked.received {
-            Some(text) => api::instant(text)?,
+            // It did not come in the time ahead.
+            Some(text) => api::instant(text)?.min(now),
             None => now,
         };
         let regulation = asked.regulation.unwrap_or_default();
@@ -263,6 +264,9 @@ impl App {
         let (now, caller) = (self.clock.now(), access.caller.name().into_owned());
         self.change_request(access.workspace, id, move |case| {
             case.must_be(&[Status::Unverified, Status::Pending, Status::InProgress])?;
+            if now > case.due {
+                return Err(ApiError::conflict("its time is up, and more is to be said before", "carry it out"));
+            }
             if case.extended.is_some() || case.regulation.more_days() == 0 {
                 return Err(ApiError::conflict(
                     "this deadline cannot be extended (again)",
@@ -286,7 +290,11 @@ impl App {
         why: String,
     ) -> Result<Case, ApiError> {
         let (now, caller) = (self.clock.now(), access.caller.name().into_owned());
+        let (under_way, key) = (self.under_way.clone(), (access.workspace, id.to_owned()));
         self.change_request(access.workspace, id, move |case| {
+            if under_way.lock().contains(&key) {
+                return Err(ApiError::conflict("it is being carried out now", "wait for what comes of it"));
+            }
             case.must_be(&[Status::Unverified, Status::Pending, Status::InProgress])?;
             case.step(now, caller, Status::Cancelled, &why);
             Ok(())
@@ -302,6 +310,7 @@ impl App {
         despite_warning: bool,
     ) -> Result<Case, ApiError> {
         let workspace = access.workspace;
+        let _turn = Turn::take(&self.under_way, (workspace, id.to_owned()))?;
         let (now, caller) = (self.clock.now(), access.caller.name().into_owned());
         let (theirs, asked) = (access.clone(), id.to_owned());
         let warning = self
@@ -309,12 +318,15 @@ impl App {
                 let case = find(reader, theirs.workspace, &asked)?;
                 case.must_be(&[Status::Pending, Status::InProgress])?;
                 let touches = matches!(case.kind, Kind::Erase | Kind::Access | Kind::Portability);
-                match touches {
-                    true => Ok(app.preview_erasure(reader, &theirs, &case.identifiers)?.warning()),
-                    false => Ok(None),
+                if !touches {
+                    return Ok((None, vec![]));
                 }
+                let preview = app.preview_erasure(reader, &theirs, &case.identifiers)?;
+                let first = preview.people.first().map(|person| person.identifiers.clone());
+                Ok((preview.warning(), first.unwrap_or_default()))
             })
             .await?;
+        let (warning, theirs_are) = warning;
         if let Some(warning) = warning.filter(|_| !despite_warning) {
             let cure = "look at `onefold request show`, part whoever does not belong together (`onefold profile unmerge`), or go on with --despite-warning";
             return Err(ApiError::conflict(warning, cure).with_code("more_than_one_person"));
@@ -338,11 +350,17 @@ impl App {
                 let commands = self.commands_of(access, &case).await?;
                 let count = commands.len();
                 self.commands(access, commands).await?;
-                (json!({ "entered": count }), false)
+                (json!({ "held": count > 0, "entered": count }), false)
             }
         };
         let status = if exceptions { Status::CompletedWithExceptions } else { Status::Completed };
-        let address = case.address();
+        let address = case.address().filter(|address| match case.kind {
+            // An answer goes to no address that is not the person's own.
+            Kind::Access | Kind::Portability => {
+                theirs_are.is_empty() || theirs_are.contains(&format!("email:{address}"))
+            }
+            _ => true,
+        });
         let done = self.clock.now();
         let case = self
             .change_request(workspace, id, move |case| {
@@ -380,7 +398,11 @@ impl App {
             let definitions = app.definitions(reader, theirs.workspace)?;
             let mut commands = vec![];
             for text in &case.identifiers {
-                let subject = api::profiles::identifier(reader, &theirs, text)?;
+                // Of whom nothing is held there is nothing to be changed.
+                let subject = match api::profiles::identifier(reader, &theirs, text) {
+                    Err(error) if error.code == "not_found" => continue,
+                    subject => subject?,
+                };
                 commands.extend(of_subject(&case, &subject)?);
                 if case.kind == Kind::Rectify {
                     break;
@@ -465,7 +487,11 @@ impl App {
                     .and_then(|one| list.digest(&one.kind, &one.value))
                     .is_some_and(|digest| hashes.contains(&digest))
             };
-            if case.status.is_final() && case.identifiers.iter().any(is_theirs) {
+            let ends = case.status.is_final() || case.status == Status::Unverified;
+            if ends && case.identifiers.iter().any(is_theirs) {
+                if case.status == Status::Unverified {
+                    case.step(self.clock.now(), "engine", Status::Cancelled, "");
+                }
                 case.forget();
                 rows.push(row_of(workspace, &case));
             }
@@ -501,6 +527,27 @@ fn of_subject(case: &Case, subject: &IdentifierRef) -> Result<Vec<Command>, ApiE
         by: Strength::Person,
         terms,
     }])
+}
+
+/// Requests that are being carried out.
+pub(crate) type UnderWay = Arc<parking_lot::Mutex<BTreeSet<(WorkspaceId, String)>>>;
+
+/// The turn of whoever carries a request out; nobody else does, or cancels it, meanwhile.
+struct Turn(UnderWay, (WorkspaceId, String));
+
+impl Turn {
+    fn take(under_way: &UnderWay, key: (WorkspaceId, String)) -> Result<Turn, ApiError> {
+        match under_way.lock().insert(key.clone()) {
+            true => Ok(Turn(under_way.clone(), key)),
+            false => Err(ApiError::conflict("it is being carried out now", "wait for what comes of it")),
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
+    }
 }
 
 /// How requests go: how many of each kind are open, late, done, and in how many days.
