@@ -9,10 +9,14 @@ function flaws(): string[] {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
   while (walker.nextNode()) {
     const text = walker.currentNode.textContent?.trim() ?? ''
+    // What stands in a table or as code is data: actions are called so.
+    if (walker.currentNode.parentElement?.closest('td, code, pre')) continue
     if (/^(app|ui|home|live|people|segments|data|destinations|privacy|settings)\.[a-z]+[\w.]*$/.test(text))
       found.push(`a text without words: ${text}`)
   }
-  for (const element of document.querySelectorAll<HTMLElement>('button, label, th, nav a, h1, h2, h3, dt'))
+  for (const element of document.querySelectorAll<HTMLElement>(
+    'button, label:not(.hidden-text), th, nav a, h1, h2, h3, dt',
+  ))
     if (element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).overflow !== 'visible')
       found.push(`cut off: ${element.textContent}`)
   return found

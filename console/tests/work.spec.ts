@@ -43,7 +43,7 @@ test('identifiers are parted and joined again', async ({ page }) => {
   await expect(page.getByText('They are parted')).toBeVisible()
   await page.getByLabel('Another identifier of the same person').fill('email:customer7@example.com')
   await page.getByRole('button', { name: 'Join' }).click()
-  await expect(page.getByText('They are one person')).toBeVisible()
+  await expect(page.getByText('They are one person', { exact: true })).toBeVisible()
 })
 
 test('a segment is built and saved by keyboard alone, and its count moves', async ({ page }) => {
@@ -123,7 +123,7 @@ test('a source is added, and shows how to send', async ({ page }) => {
   await expect(page.getByRole('dialog')).toContainText('curl -u')
   expect(await violations(page)).toEqual([])
   await page.getByRole('button', { name: 'Close' }).click()
-  await expect(page.getByRole('cell', { name: 'made-here' })).toBeVisible()
+  await expect(page.getByRole('cell', { name: 'made-here', exact: true })).toBeVisible()
 })
 
 test('a destination tells what it was handed', async ({ page }) => {

@@ -1,7 +1,9 @@
 // The part of CodeMirror that is used.
 import { StandardSQL, sql } from '@codemirror/lang-sql'
+import { HighlightStyle, syntaxHighlighting } from '@codemirror/language'
 import { EditorState } from '@codemirror/state'
 import { keymap } from '@codemirror/view'
+import { tags } from '@lezer/highlight'
 import { basicSetup, EditorView } from 'codemirror'
 
 type Wanted = {
@@ -28,6 +30,14 @@ const look = EditorView.theme({
   '&.cm-focused': { outline: '2px solid var(--accent)', outlineOffset: '1px' },
 })
 
+/** In the colours of the page, light or dark. */
+const colours = HighlightStyle.define([
+  { tag: tags.keyword, color: 'var(--accent)', fontWeight: '600' },
+  { tag: [tags.string, tags.special(tags.string)], color: 'var(--good)' },
+  { tag: [tags.number, tags.bool, tags.null], color: 'var(--warn)' },
+  { tag: tags.comment, color: 'var(--soft)', fontStyle: 'italic' },
+])
+
 /** An editor in this element. */
 export function edit(parent: HTMLElement, wanted: Wanted): { set: (text: string) => void; end: () => void } {
   const submit = {
@@ -46,6 +56,7 @@ export function edit(parent: HTMLElement, wanted: Wanted): { set: (text: string)
         basicSetup,
         wanted.language === 'sql' ? sql({ dialect: StandardSQL, schema: wanted.tables, upperCaseKeywords: true }) : [],
         look,
+        syntaxHighlighting(colours),
         EditorView.lineWrapping,
         EditorView.contentAttributes.of({ 'aria-label': wanted.label }),
         EditorView.updateListener.of((update) => update.docChanged && wanted.onChange(update.state.doc.toString())),

@@ -18,8 +18,7 @@ fn the_consoles_client_is_made_from_this_api() {
 #[test]
 fn the_console_works_in_a_browser() {
     let folder = Folder::new();
-    folder.run(&["demo"]);
-    let server = folder.serve();
+    let server = folder.serve_demo();
     let link = folder.json(&["user", "add", "admin@example.com", "--role", "admin"])["link"].clone();
     let console = root().join("console");
     assert!(console.join("node_modules/.bin/playwright").exists(), "Playwright is missing; `make test` installs it");

@@ -93,6 +93,21 @@ impl Folder {
         self.serve_by(self.command_of(shell, &["serve", "--listen", "127.0.0.1:0"]))
     }
 
+    /// The demonstration on the folder, once it has done everything and goes on serving, on a free port.
+    pub fn serve_demo(&self) -> Server {
+        let said = self.folder.path().join("demo");
+        let mut command = self.command(&["demo", "--keep"]);
+        command.env("ONEFOLD_SERVER__LISTEN", "127.0.0.1:0").stdout(std::fs::File::create(&said).unwrap());
+        let server = self.serve_by(command);
+        for _ in 0..12_000 {
+            if std::fs::read_to_string(&said).unwrap().contains("Serving on") {
+                return server;
+            }
+            pause();
+        }
+        panic!("the demonstration does not end");
+    }
+
     fn serve_by(&self, mut command: Command) -> Server {
         let _ = std::fs::remove_file(self.path().join("server.json"));
         let said = std::fs::File::create(self.folder.path().join("said")).unwrap();
