@@ -76,7 +76,7 @@ struct Oracle {
 }
 
 fn country(person: usize) -> &'static str {
-    if person % APART % 2 == 0 { "US" } else { "DE" }
+    if (person % APART).is_multiple_of(2) { "US" } else { "DE" }
 }
 
 fn name(person: usize) -> String {

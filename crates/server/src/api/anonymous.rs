@@ -96,7 +96,9 @@ enum Coarse {
 impl Coarse {
     fn read(text: &str) -> Option<Coarse> {
         Some(match text.split_once(':') {
-            Some(("prefix", length)) => Coarse::Prefix(length.parse().ok().filter(|length| (1..=PREFIX_MAX).contains(length))?),
+            Some(("prefix", length)) => {
+                Coarse::Prefix(length.parse().ok().filter(|length| (1..=PREFIX_MAX).contains(length))?)
+            }
             Some(("band", width)) => Coarse::Band(width.parse().ok().filter(|width| *width > 1)?),
             Some(_) => return None,
             None => match text {
