@@ -1,7 +1,8 @@
 // What the tests share: a page on which nothing may go wrong unseen, and axe.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { test as base, expect, type Page } from '@playwright/test'
+import type { RunOptions, AxeResults } from 'axe-core'
+import { test as base, expect, type APIRequestContext, type Page } from '@playwright/test'
 
 export { expect }
 
@@ -51,10 +52,10 @@ export async function violations(page: Page): Promise<string[]> {
   await page.evaluate(axe)
   return page.evaluate(async () => {
     const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']
-    // biome-ignore lint/suspicious/noExplicitAny: axe is put in as a script, and has no types here
-    const found = await (globalThis as any).axe.run({ runOnly: tags })
-    return found.violations.flatMap((one: { id: string; nodes: { html: string; failureSummary: string }[] }) =>
-      one.nodes.map((node) => `${one.id}: ${node.html.slice(0, 160)} – ${node.failureSummary.split('\n')[1] ?? ''}`),
+    const { axe } = globalThis as unknown as { axe: { run: (options: RunOptions) => Promise<AxeResults> } }
+    const found = await axe.run({ runOnly: tags })
+    return found.violations.flatMap((one) =>
+      one.nodes.map((node) => `${one.id}: ${node.html.slice(0, 160)} – ${node.failureSummary?.split('\n')[1] ?? ''}`),
     )
   })
 }
@@ -64,4 +65,10 @@ export async function visit(page: Page, path: string): Promise<void> {
   await page.goto(`/console${path}`)
   await expect(page.locator('h1')).toBeVisible()
   await expect(page.getByRole('status').filter({ hasText: /./ }).locator('i').first()).toBeHidden()
+}
+
+/** The first of all people. */
+export async function somebody(request: APIRequestContext): Promise<{ id: string; identifiers: { value: string }[] }> {
+  const [one] = await (await request.get('/api/v1/profiles?limit=1')).json()
+  return one
 }

@@ -42,7 +42,7 @@ export function Texts({ first, children }: { first: { language: Language; messag
       language: shown.language,
       choose: (language) => {
         localStorage.setItem(KEY, language)
-        messagesOf(language).then((messages) => setShown({ language, messages }))
+        void messagesOf(language).then((messages) => setShown({ language, messages }))
       },
     }),
     [shown.language],

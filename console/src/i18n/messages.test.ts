@@ -8,6 +8,7 @@ import {
   isTagElement,
   type MessageFormatElement,
   parse,
+  TYPE,
 } from '@formatjs/icu-messageformat-parser'
 import { expect, test } from 'vitest'
 import de from './de'
@@ -39,7 +40,7 @@ function parts(elements: MessageFormatElement[]): { names: string[]; plurals: st
   const names: string[] = []
   const plurals: string[][] = []
   const walk = (element: MessageFormatElement): void => {
-    if ('value' in element && element.type !== 0) names.push(String(element.value))
+    if ('value' in element && element.type !== TYPE.literal) names.push(String(element.value))
     if (isPluralElement(element)) plurals.push(Object.keys(element.options).filter((name) => !name.startsWith('=')))
     if (isPluralElement(element) || isSelectElement(element))
       for (const option of Object.values(element.options)) option.value.forEach(walk)

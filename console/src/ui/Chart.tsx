@@ -18,7 +18,7 @@ export function Chart({ label, kind, series, height = 240 }: Props) {
     if (!element) return
     let end = () => {}
     let gone = false
-    engine().then(({ draw }) => {
+    void engine().then(({ draw }) => {
       if (!gone) end = draw(element, { kind, series, dark: theme === 'dark' })
     })
     return () => {

@@ -23,7 +23,7 @@ export function CodeEditor({ label, value, onChange, onSubmit, language = 'sql',
     if (!element) return
     let end = () => {}
     let gone = false
-    import('./codemirror').then(({ edit }) => {
+    void import('./codemirror').then(({ edit }) => {
       if (gone) return
       const made = edit(element, {
         label,

@@ -58,7 +58,6 @@ export function Table<Row>({ label, rows, columns, rowKey }: Props<Row>) {
     )
   return (
     // A region that scrolls must be reachable by keyboard.
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: see above
     <section className={styles.frame} ref={frame} aria-label={label} tabIndex={0}>
       <table className={`${styles.table} ${isVirtual ? styles.fixed : ''}`} aria-rowcount={rows.length + 1}>
         <caption className="hidden-text">

@@ -104,7 +104,7 @@ export function Sql() {
             ) : (
               <Table<unknown[]>
                 label={t('data.sql.result')}
-                rows={ask.data.rows as unknown[][]}
+                rows={ask.data.rows}
                 rowKey={(_, place) => place}
                 columns={ask.data.columns.map((column, place) => ({
                   key: `${place} ${column.name}`,

@@ -1,6 +1,7 @@
 // One destination: how its deliveries go, what was handed over, and what can be done when it is ill.
 import { useQueryClient } from '@tanstack/react-query'
-import { useNavigate, useParams } from '@tanstack/react-router'
+import { useNavigate } from '@tanstack/react-router'
+import { useParam } from '~/app/params'
 import { useState } from 'react'
 import { api, type Shape } from '~/api/client'
 import { May } from '~/app/session'
@@ -124,7 +125,7 @@ function Actions({ of, refresh }: { of: Shown; refresh: () => void }) {
 export function Destination() {
   const t = useText()
   const cache = useQueryClient()
-  const { name } = useParams({ from: '/destinations/$name' })
+  const name = useParam('name')
   const asked = api.useQuery('get', '/api/v1/destinations', {}, { refetchInterval: 5_000 })
   const refresh = () => void cache.invalidateQueries({ queryKey: ['get', '/api/v1/destinations'] })
   const found = asked.data?.find((one) => one.name === name)

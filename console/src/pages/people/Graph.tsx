@@ -37,7 +37,7 @@ function laidOut({ identifiers, evidence }: Props): { nodes: Node[]; edges: Edge
   for (const edge of edges) graph.setEdge(edge.source, edge.target)
   dagre.layout(graph)
   const nodes = all.map(({ id, label, type }) => {
-    const { x, y } = graph.node(id)
+    const { x, y } = graph.node(id) as { x: number; y: number }
     return {
       id,
       type,

@@ -1,5 +1,5 @@
 // One person: what is known and from where, what they did, what they are in and why, what they allow, and why all this is one person.
-import { useParams } from '@tanstack/react-router'
+import { useParam } from '~/app/params'
 import { api, type Shape } from '~/api/client'
 import { useSession } from '~/app/session'
 import { useText } from '~/i18n'
@@ -28,7 +28,7 @@ function title(person: Person): string {
 export function Profile() {
   const t = useText()
   const { can } = useSession()
-  const { identifier } = useParams({ from: '/people/$identifier' })
+  const identifier = useParam('identifier')
   const asked = api.useQuery('get', '/api/v1/profiles/{identifier}', { params: { path: { identifier } } })
   const person = asked.data
   if (!person) {
@@ -41,7 +41,7 @@ export function Profile() {
       </Page>
     )
   }
-  const computed = Object.entries(person.computed as Record<string, unknown>)
+  const computed = Object.entries(person.computed)
   const tabs = [
     { value: 'record', label: t('people.record'), content: <GoldenRecord person={person} /> },
     { value: 'timeline', label: t('people.timeline'), content: <Timeline id={person.id} /> },

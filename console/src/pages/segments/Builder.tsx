@@ -1,6 +1,7 @@
 // A segment in the making: as a tree and as text, in step, with the count moving beside it.
 import { keepPreviousData, useQueryClient } from '@tanstack/react-query'
-import { Link, useBlocker, useNavigate, useParams } from '@tanstack/react-router'
+import { Link, useBlocker, useNavigate } from '@tanstack/react-router'
+import { useParam } from '~/app/params'
 import { useEffect, useRef, useState } from 'react'
 import { api, client, problemOf } from '~/api/client'
 import { useText } from '~/i18n'
@@ -186,7 +187,7 @@ export function NewSegment() {
 
 export function EditSegment() {
   const t = useText()
-  const { name } = useParams({ from: '/segments/$name/edit' })
+  const name = useParam('name')
   const asked = api.useQuery('get', '/api/v1/segments/{name}', { params: { path: { name } } }, { staleTime: Infinity })
   return (
     <Page title={t('segments.edit.title', { name })} lead={t('segments.new.lead')}>

@@ -1,11 +1,12 @@
 // One segment: who is in it, how it grew, who of them may be reached, and what uses it.
 import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query'
-import { Link, useNavigate, useParams } from '@tanstack/react-router'
+import { Link, useNavigate } from '@tanstack/react-router'
+import { useParam } from '~/app/params'
 import { useMemo, useState } from 'react'
 import { api, headers, type Shape } from '~/api/client'
 import { May, useSession } from '~/app/session'
 import { useText } from '~/i18n'
-import { nameOf } from '~/pages/people/name'
+import { nameOf, shown } from '~/pages/people/name'
 import { Button, buttonClass } from '~/ui/Button'
 import { Chart } from '~/ui/Chart'
 import { Confirm } from '~/ui/Dialog'
@@ -176,7 +177,7 @@ function Breakdown({ name }: { name: string }) {
                 {
                   key: 'value',
                   title: trait,
-                  cell: (one) => (one.value === null ? t('segments.noValue') : String(one.value)),
+                  cell: (one) => (one.value === null ? t('segments.noValue') : shown(one.value)),
                 },
                 { key: 'count', title: t('segments.people'), end: true, cell: (one) => <Num of={one.count} /> },
                 {
@@ -204,7 +205,7 @@ export function Segment() {
   const cache = useQueryClient()
   const navigate = useNavigate()
   const { can } = useSession()
-  const { name } = useParams({ from: '/segments/$name' })
+  const name = useParam('name')
   const [removing, setRemoving] = useState(false)
   const asked = api.useQuery(
     'get',
