@@ -46,10 +46,59 @@ const routes = root.addChildren([
     ...at('/destinations/$name'),
     component: lazyRouteComponent(() => import('./pages/destinations/Destination'), 'Destination'),
   }),
+  createRoute({ ...at('/privacy'), beforeLoad: () => redirect({ to: '/privacy/consent', throw: true }) }),
+  createRoute({
+    ...at('/privacy/consent'),
+    component: lazyRouteComponent(() => import('./pages/privacy/Consent'), 'Consent'),
+  }),
+  createRoute({
+    ...at('/privacy/requests'),
+    component: lazyRouteComponent(() => import('./pages/privacy/Requests'), 'Requests'),
+  }),
+  createRoute({
+    ...at('/privacy/requests/$id'),
+    component: lazyRouteComponent(() => import('./pages/privacy/Request'), 'Request'),
+  }),
+  createRoute({
+    ...at('/privacy/erasures'),
+    component: lazyRouteComponent(() => import('./pages/privacy/Erasures'), 'Erasures'),
+  }),
+  createRoute({
+    ...at('/privacy/retention'),
+    component: lazyRouteComponent(() => import('./pages/privacy/Retention'), 'Retention'),
+  }),
+  createRoute({
+    ...at('/privacy/processing'),
+    component: lazyRouteComponent(() => import('./pages/privacy/Processing'), 'Processing'),
+  }),
+  createRoute({
+    ...at('/privacy/approvals'),
+    component: lazyRouteComponent(() => import('./pages/privacy/Approvals'), 'Approvals'),
+  }),
   createRoute({ ...at('/settings'), beforeLoad: () => redirect({ to: '/settings/account', throw: true }) }),
   createRoute({
     ...at('/settings/account'),
     component: lazyRouteComponent(() => import('./pages/settings/Account'), 'Account'),
+  }),
+  createRoute({
+    ...at('/settings/people'),
+    component: lazyRouteComponent(() => import('./pages/settings/People'), 'People'),
+  }),
+  createRoute({
+    ...at('/settings/keys'),
+    component: lazyRouteComponent(() => import('./pages/settings/Keys'), 'Keys'),
+  }),
+  createRoute({
+    ...at('/settings/policies'),
+    component: lazyRouteComponent(() => import('./pages/settings/Policies'), 'Policies'),
+  }),
+  createRoute({
+    ...at('/settings/workspace'),
+    component: lazyRouteComponent(() => import('./pages/settings/Workspace'), 'Workspace'),
+  }),
+  createRoute({
+    ...at('/settings/system'),
+    component: lazyRouteComponent(() => import('./pages/settings/System'), 'System'),
   }),
   createRoute({
     ...at('/settings/audit'),

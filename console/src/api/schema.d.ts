@@ -2023,7 +2023,7 @@ export interface components {
             /** @description When. */
             at: string;
             /** @description What it is about. */
-            detail: Record<string, never>;
+            detail: Record<string, unknown>;
             /** @description `merge_refused`, `cluster_bound`. */
             kind: string;
             /**
@@ -2053,7 +2053,7 @@ export interface components {
              * @description Traits, with how coarse each is made: `as_is`, `age_band` (of a birthday: ten years), `prefix:2` (of a postcode), `band:50` (of a number),
              *     `day`, `week`, `month`, `year` (of a date).
              */
-            columns: Record<string, never>;
+            columns: Record<string, unknown>;
             /**
              * Format: int32
              * @description People in a group at least; 10 if not said, and not fewer than 5.
@@ -2104,11 +2104,13 @@ export interface components {
             summary: string;
             /** @description What was decided. */
             votes: components["schemas"]["Vote"][];
+            /** @description All that is asked for, without secrets; nothing of an erasure, which names people. */
+            what?: Record<string, unknown>;
         };
         /** @description A request as it comes in. */
         Asked: {
             /** @description Of a request to rectify: the traits as they should be. */
-            corrections?: Record<string, never>;
+            corrections?: Record<string, unknown>;
             /** @description How it is known that the person asked. Absent: the person is asked by e-mail, and the request waits for that. */
             identified?: string | null;
             /** @description Who asks: e-mail addresses, phone numbers with `+`, user ids, `kind:value`; all of one person. */
@@ -2153,7 +2155,7 @@ export interface components {
             /** @description What the controller calls it that sent it by OpenDSR. */
             controller_request?: string | null;
             /** @description Of a request to rectify. */
-            corrections?: Record<string, never>;
+            corrections?: Record<string, unknown>;
             /**
              * Format: int64
              * @description Days that are left, to the nearest; negative: it is late. Absent once it is closed.
@@ -2184,7 +2186,7 @@ export interface components {
             /** @description Under which law. */
             regulation: components["schemas"]["Regulation"];
             /** @description What came of it. */
-            result?: Record<string, never> | null;
+            result?: Record<string, unknown> | null;
             /** @description How far it is. */
             status: components["schemas"]["Status"];
             /** @description Why more than the one who asks may be meant. */
@@ -2212,7 +2214,7 @@ export interface components {
         /** @description A change of a source. */
         ChangeSource: {
             /** @description Its configuration. */
-            config?: Record<string, never>;
+            config?: Record<string, unknown>;
             /** @description Whether it takes events. */
             enabled?: boolean | null;
         };
@@ -2249,7 +2251,7 @@ export interface components {
         /** @description A computed trait. */
         ComputedView: {
             /** @description Its definition. */
-            definition: Record<string, never>;
+            definition: Record<string, unknown>;
             /** @description Its name. */
             name: string;
             /** @description `live`, or `building` while earlier events are folded in. */
@@ -2266,7 +2268,7 @@ export interface components {
             /** @description The trait. */
             trait: string;
             /** @description The value that counts. */
-            value: Record<string, never>;
+            value: Record<string, unknown>;
         };
         /** @description A page of conflicts. */
         Conflicts: {
@@ -2278,7 +2280,7 @@ export interface components {
         /** @description A kind of destination. */
         ConnectorView: {
             /** @description The form of its configuration, as JSON Schema. */
-            config: Record<string, never>;
+            config: Record<string, unknown>;
             /** @description Its name. */
             kind: string;
         };
@@ -2373,7 +2375,7 @@ export interface components {
             /** @description The law under which the person lives. */
             jurisdiction?: string | null;
             /** @description The statement that decided, where one did, with the log offset of the record that brought it. */
-            row?: Record<string, never> | null;
+            row?: Record<string, unknown> | null;
             /** @description The rule that decided. */
             rule: string;
         };
@@ -2418,7 +2420,7 @@ export interface components {
         /** @description A destination as it is defined. */
         DestinationSet: {
             /** @description The connector's configuration, with `purpose`; see docs/destinations.md. */
-            config: Record<string, never>;
+            config: Record<string, unknown>;
             /** @description Names of events it gets; `*` for all. */
             events?: string[];
             /** @description The connector: `webhook`, `file`, `postgres`, `lookup`. */
@@ -2433,7 +2435,7 @@ export interface components {
         /** @description A destination as it is shown: without secrets. */
         DestinationView: {
             /** @description Its configuration, without secrets: those are given anew when it is set up otherwise. */
-            config: Record<string, never>;
+            config: Record<string, unknown>;
             deliveries?: components["schemas"]["DeliveryStatus"] | null;
             /** @description Names of events it gets. */
             events: string[];
@@ -2481,7 +2483,7 @@ export interface components {
             /** @description Who: `operator`, `user:7`, `key:3`. */
             caller: string;
             /** @description What of it, before and after. */
-            details: Record<string, never>;
+            details: Record<string, unknown>;
             /** @description `begun`, `read`, `done`, `failed`, `refused`, `alarm`. */
             kind: string;
             /**
@@ -2522,9 +2524,9 @@ export interface components {
         /** @description An event before and after a step. */
         Example: {
             /** @description The same after. */
-            after: Record<string, never>;
+            after: Record<string, unknown>;
             /** @description What changed of it, before. */
-            before: Record<string, never>;
+            before: Record<string, unknown>;
         };
         /** @description What a rule takes. */
         Expired: {
@@ -2570,7 +2572,7 @@ export interface components {
         /** @description Who was exposed to a destination. */
         Exposure: {
             /** @description What they were about: events by name, segments. */
-            about: Record<string, never>;
+            about: Record<string, unknown>;
             /**
              * Format: int64
              * @description How many deliveries.
@@ -2700,7 +2702,7 @@ export interface components {
             /** @description Under which law it was gathered. */
             jurisdiction?: string | null;
             /** @description What the person was shown: `{"id", "version"}`. */
-            notice?: Record<string, never> | null;
+            notice?: Record<string, unknown> | null;
             /** @description Where the proof is. */
             proof?: string | null;
         };
@@ -2728,7 +2730,7 @@ export interface components {
              */
             people: number;
             /** @description What they have in common; `null`: they do not have the trait, or it is no such value. */
-            values: Record<string, never>;
+            values: Record<string, unknown>;
         };
         /** @description A member of an account or a household. */
         GroupMember: {
@@ -2977,8 +2979,10 @@ export interface components {
             model: number;
             /** @description Whether they are one profile now, by this or other evidence. */
             one_profile: boolean;
-            /** @description The parts of the weight, by name, in bits. */
-            parts: Record<string, never>;
+            parts: [
+                string,
+                number
+            ][];
             /**
              * Format: double
              * @description The probability that they are.
@@ -3082,7 +3086,7 @@ export interface components {
         /** @description A source to be made. */
         NewSource: {
             /** @description Its configuration: for webhooks `mapping`; see docs/ingest.md. */
-            config?: Record<string, never>;
+            config?: Record<string, unknown>;
             /** @description `http` if not said. */
             kind?: string | null;
             /** @description Its name. */
@@ -3153,7 +3157,7 @@ export interface components {
         /** @description A steward's value. */
         Override: {
             /** @description The value; `null`: the trait is gone. */
-            value: Record<string, never>;
+            value: Record<string, unknown>;
         };
         /** @description Two identifiers, as `kind:value`. */
         Pair: {
@@ -3165,7 +3169,7 @@ export interface components {
         /** @description A condition in both forms. */
         Parsed: {
             /** @description As a tree. */
-            condition: Record<string, never>;
+            condition: Record<string, unknown>;
             /** @description As text. */
             text: string;
         };
@@ -3229,9 +3233,17 @@ export interface components {
         /** @description What policies say. */
         PolicyAnswer: {
             /** @description By action, whether it is permitted and by which policies. */
-            actions: Record<string, never>;
+            actions: {
+                [key: string]: components["schemas"]["PolicyRuling"];
+            };
             /** @description By class of fields, how much is seen and by which policies. */
-            sees: Record<string, never>;
+            sees: {
+                [key: string]: components["schemas"]["PolicyMask"];
+            };
+        };
+        PolicyMask: {
+            by: string[];
+            mask: string;
         };
         /** @description A question about policies. */
         PolicyQuestion: {
@@ -3248,10 +3260,14 @@ export interface components {
             /** @description Who: an e-mail address or a key's name; absent: somebody. */
             who?: string | null;
         };
+        PolicyRuling: {
+            allowed: boolean;
+            by: string[];
+        };
         /** @description A policy to try. */
         PolicyTry: {
             /** @description As in the settings. */
-            consent_policy: Record<string, never>;
+            consent_policy: Record<string, unknown>;
         };
         /** @description A source's preparation. */
         PreparationShown: {
@@ -3263,7 +3279,7 @@ export interface components {
              */
             from: number;
             /** @description Its steps and what they are for; `null`: nothing is done. */
-            preparation: Record<string, never>;
+            preparation: Record<string, unknown>;
             /**
              * Format: int64
              * @description Events that went against a tracking plan, let in or not.
@@ -3277,7 +3293,7 @@ export interface components {
             /** @description On so many of the source's newest events; 1,000 if not said, 100,000 at the most. */
             events?: number | null;
             /** @description The steps; absent: those that are set. */
-            steps?: Record<string, never>[];
+            steps?: Record<string, unknown>[];
         };
         /** @description A definition to try. */
         Preview: {
@@ -3307,9 +3323,9 @@ export interface components {
         /** @description What data are processed for. */
         Processing: {
             /** @description On which legal ground; by jurisdiction where that differs. */
-            basis: Record<string, never>;
+            basis: Record<string, unknown>;
             /** @description Categories of data, with the fields in each that are declared for it. */
-            data: Record<string, never>;
+            data: Record<string, unknown>;
             /** @description What is done. */
             description?: string | null;
             /** @description The notice. */
@@ -3326,9 +3342,9 @@ export interface components {
             /** @description As of which instant computed traits and consent are shown. */
             as_of: string;
             /** @description Its computed traits, by name. */
-            computed: Record<string, never>;
+            computed: Record<string, unknown>;
             /** @description What it allows, by purpose and `purpose/channel`. */
-            consent: Record<string, never>;
+            consent: Record<string, unknown>;
             /**
              * Format: int64
              * @description How many events it has.
@@ -3627,8 +3643,9 @@ export interface components {
             only?: string[] | null;
             /** @description The role. */
             role: string;
-            /** @description How much is seen of each class of fields. */
-            sees: Record<string, never>;
+            sees: {
+                [key: string]: string;
+            };
             /** @description The workspace. */
             workspace: string;
         };
@@ -3649,7 +3666,7 @@ export interface components {
              */
             elapsed_ms: number;
             /** @description Its rows, with a value for each column. */
-            rows: Record<string, never>[][];
+            rows: Record<string, unknown>[][];
         };
         /** @description What other rules would have made of all that was said so far. */
         RulesTried: {
@@ -3673,7 +3690,7 @@ export interface components {
         /** @description Identity rules to be tried. */
         RulesTry: {
             /** @description As in the settings. */
-            identity_rules: Record<string, never>;
+            identity_rules: Record<string, unknown>;
         };
         /** @description What people say of a source or a field. */
         Said: {
@@ -3703,7 +3720,7 @@ export interface components {
              */
             count: number;
             /** @description The definition. */
-            definition: Record<string, never>;
+            definition: Record<string, unknown>;
             /** @description Its name. */
             name: string;
             /** @description `live`, `building` (first fold under way), or `updating` (the earlier version still counts). */
@@ -3723,18 +3740,18 @@ export interface components {
             /** @description Whether it is to be done to all that came before as well, once derived state is rebuilt. */
             replay?: boolean;
             /** @description The steps; see docs/preparation.md. */
-            steps: Record<string, never>[];
+            steps: Record<string, unknown>[];
         };
         /** @description The settings. In a change, what is left out stays as it is. */
         Settings: {
             /** @description `deny` or `allow`: what a person who has said nothing allows. */
             consent_default?: string | null;
             /** @description What data are used for, on which legal ground, and the law of where people live; see docs/consent.md. */
-            consent_policy?: Record<string, never> | null;
+            consent_policy?: Record<string, unknown> | null;
             /** @description Kinds of identifier with priorities and limits; see docs/identity.md. */
-            identity_rules?: Record<string, never> | null;
+            identity_rules?: Record<string, unknown> | null;
             /** @description Which of several values of a trait counts; see docs/golden-record.md. */
-            survivorship?: Record<string, never> | null;
+            survivorship?: Record<string, unknown> | null;
             /** @description IANA name, for calendar days. */
             time_zone?: string | null;
         };
@@ -3743,7 +3760,7 @@ export interface components {
             /** @description How many. */
             count: number;
             /** @description The value; `null`: none. */
-            value: Record<string, never>;
+            value: Record<string, unknown>;
         };
         /** @description One of two records. */
         Side: {
@@ -3776,7 +3793,7 @@ export interface components {
         /** @description A source. */
         SourceView: {
             /** @description Its configuration. */
-            config: Record<string, never>;
+            config: Record<string, unknown>;
             /** @description When it was made. */
             created_at: string;
             /** @description Whether it takes events. */
@@ -3941,7 +3958,7 @@ export interface components {
         /** @description An event of a timeline. */
         TimelineEvent: {
             /** @description The event. */
-            event: Record<string, never>;
+            event: Record<string, unknown>;
             /**
              * Format: int64
              * @description Its log offset.
@@ -3962,7 +3979,7 @@ export interface components {
             /** @description The source that said it. */
             source: string;
             /** @description The value. */
-            value: Record<string, never>;
+            value: Record<string, unknown>;
         };
         /** @description What a source says of a trait at an identifier. */
         TraitRecord: {
@@ -3973,7 +3990,7 @@ export interface components {
             /** @description The source that says it. */
             source: string;
             /** @description The value; `null`: the trait is gone. */
-            value: Record<string, never>;
+            value: Record<string, unknown>;
         };
         /** @description A trait as it is shown, with where its value comes from. */
         TraitView: {
@@ -3994,7 +4011,7 @@ export interface components {
             source: string;
             terms?: components["schemas"]["TermsView"] | null;
             /** @description The value that counts. */
-            value: Record<string, never>;
+            value: Record<string, unknown>;
         };
         /** @description What a preparation does to events that came. */
         Trial: {
@@ -4028,7 +4045,7 @@ export interface components {
         /** @description A condition, as text or as a tree. */
         Unparsed: {
             /** @description The condition. */
-            condition: Record<string, never>;
+            condition: Record<string, unknown>;
         };
         /** @description Where a field goes. */
         Use: {
@@ -4640,7 +4657,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": Record<string, unknown>;
             };
         };
         responses: {
@@ -4865,7 +4882,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": Record<string, unknown>;
             };
         };
         responses: {
@@ -5367,7 +5384,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": Record<string, unknown>;
                 };
             };
             404: {
@@ -5400,7 +5417,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": Record<string, unknown>;
             };
         };
         responses: {
@@ -6043,7 +6060,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>[];
+                    "application/json": Record<string, unknown>[];
                 };
             };
             /** @description It did not work. */
@@ -6066,7 +6083,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": Record<string, unknown>;
             };
         };
         responses: {
@@ -7576,7 +7593,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": Record<string, unknown>;
             };
         };
         responses: {
@@ -7716,7 +7733,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": Record<string, unknown>;
                 };
             };
             /** @description It did not work. */
@@ -7816,7 +7833,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/x-ndjson": Record<string, never>;
+                    "application/x-ndjson": Record<string, unknown>;
                 };
             };
             400: {
@@ -8958,7 +8975,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": Record<string, unknown>;
                 };
             };
             /** @description It did not work. */
@@ -8981,7 +8998,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": Record<string, unknown>;
             };
         };
         responses: {
@@ -8990,7 +9007,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": Record<string, unknown>;
                 };
             };
             400: {
@@ -8998,7 +9015,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": Record<string, unknown>;
                 };
             };
             /** @description It did not work. */
@@ -9028,7 +9045,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": Record<string, unknown>;
                 };
             };
             404: {
@@ -9036,7 +9053,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": Record<string, unknown>;
                 };
             };
             /** @description It did not work. */
@@ -9066,7 +9083,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": Record<string, unknown>;
                 };
             };
             400: {
@@ -9074,7 +9091,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": Record<string, unknown>;
                 };
             };
             /** @description It did not work. */
@@ -9112,7 +9129,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": Record<string, unknown>;
                 };
             };
             /** @description It did not work. */

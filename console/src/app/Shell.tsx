@@ -10,6 +10,7 @@ import {
   Moon,
   Send,
   Settings,
+  ShieldCheck,
   UserRound,
   Users,
 } from 'lucide-react'
@@ -33,6 +34,7 @@ const AREAS = [
   ['segments', '/segments', Filter, ['segments.view']],
   ['data', '/data', Database, ['sources.view', 'sql.ask']],
   ['destinations', '/destinations', Send, ['destinations.view']],
+  ['privacy', '/privacy', ShieldCheck, ['consents.view', 'privacy.view', 'governance.view']],
   ['settings', '/settings', Settings, ['stats.view']],
 ] as const satisfies readonly (readonly [string, string, LucideIcon, readonly Action[]])[]
 

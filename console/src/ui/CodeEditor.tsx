@@ -8,7 +8,7 @@ type Props = {
   onChange: (value: string) => void
   /** Ctrl+Enter. */
   onSubmit?: () => void
-  language?: 'sql' | 'json'
+  language?: 'sql' | 'json' | 'text'
   /** Names that are offered for SQL: columns by table. */
   tables?: Record<string, string[]>
 }

@@ -2,7 +2,7 @@ import { Dialog as Base } from '@base-ui/react/dialog'
 import { type ReactNode, useState } from 'react'
 import { useText } from '~/i18n'
 import { Button } from './Button'
-import { TextField } from './Field'
+import { Form, TextField } from './Field'
 import styles from './overlay.module.css'
 import { Failure } from './Page'
 
@@ -71,6 +71,42 @@ export function Confirm({ title, children, action, danger, typed, onConfirm, onC
           {action}
         </Button>
       </DialogFoot>
+    </Dialog>
+  )
+}
+
+type Asking = {
+  title: string
+  action: string
+  danger?: boolean
+  wide?: boolean
+  /** What is still missing: then there is nothing to submit. */
+  incomplete?: boolean
+  onSubmit: () => Promise<unknown>
+  onClose: () => void
+  children: ReactNode
+}
+
+/** A form in a dialog: it closes when what it asks for is done, and says why when it is not. */
+export function FormDialog({ title, action, danger, wide, incomplete, onSubmit, onClose, children }: Asking) {
+  const t = useText()
+  const [state, setState] = useState<{ busy: boolean; error?: unknown }>({ busy: false })
+  const submit = () => {
+    setState({ busy: true })
+    onSubmit().then(onClose, (error: unknown) => setState({ busy: false, error }))
+  }
+  return (
+    <Dialog title={title} open onClose={onClose} wide={wide === true}>
+      <Form onSubmit={submit} wide={wide === true}>
+        {children}
+        {state.error !== undefined && <Failure of={state.error} />}
+        <DialogFoot>
+          <Button onClick={onClose}>{t('ui.cancel')}</Button>
+          <Button type="submit" look={danger ? 'danger' : 'main'} busy={state.busy} disabled={incomplete === true}>
+            {action}
+          </Button>
+        </DialogFoot>
+      </Form>
     </Dialog>
   )
 }

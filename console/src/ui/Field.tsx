@@ -1,5 +1,5 @@
 // Form controls: native ones, because nothing is more accessible, each with its label, a hint and what is wrong with it.
-import { type ComponentProps, type FormEvent, type ReactNode, useId } from 'react'
+import { type ChangeEvent, type ComponentProps, type FormEvent, type ReactNode, useId, useState } from 'react'
 import styles from './field.module.css'
 
 type About = { label: ReactNode; hint?: ReactNode; error?: ReactNode; hideLabel?: boolean }
@@ -110,4 +110,28 @@ export function Form({ onSubmit, children, wide }: { onSubmit: () => void; child
 /** Controls side by side. */
 export function Row({ children }: { children: ReactNode }) {
   return <div className={styles.row}>{children}</div>
+}
+
+type Typed = ChangeEvent<HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement>
+
+/** The texts of a form's fields, by name: `<TextField {...bind('name')} />`. */
+export function useTexts<Name extends string>(first: Record<Name, string>) {
+  const [texts, setTexts] = useState(first)
+  return {
+    texts,
+    set: (change: Partial<Record<Name, string>>) => setTexts((before) => ({ ...before, ...change })),
+    bind: (name: Name) => ({
+      name,
+      value: texts[name],
+      onChange: (event: Typed) => setTexts((before) => ({ ...before, [name]: event.target.value })),
+    }),
+  }
+}
+
+/** What stands between commas or on lines of its own, without what is empty. */
+export function listed(text: string): string[] {
+  return text
+    .split(/[,\n]/)
+    .map((one) => one.trim())
+    .filter((one) => one !== '')
 }

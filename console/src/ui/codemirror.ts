@@ -1,7 +1,8 @@
 // The part of CodeMirror that is used.
+import { json } from '@codemirror/lang-json'
 import { StandardSQL, sql } from '@codemirror/lang-sql'
 import { HighlightStyle, syntaxHighlighting } from '@codemirror/language'
-import { EditorState } from '@codemirror/state'
+import { EditorState, type Extension } from '@codemirror/state'
 import { keymap } from '@codemirror/view'
 import { tags } from '@lezer/highlight'
 import { basicSetup, EditorView } from 'codemirror'
@@ -9,7 +10,7 @@ import { basicSetup, EditorView } from 'codemirror'
 type Wanted = {
   label: string
   text: string
-  language: 'sql' | 'json'
+  language: 'sql' | 'json' | 'text'
   tables: Record<string, string[]>
   onChange: (text: string) => void
   onSubmit: () => void
@@ -35,8 +36,15 @@ const colours = HighlightStyle.define([
   { tag: tags.keyword, color: 'var(--accent)', fontWeight: '600' },
   { tag: [tags.string, tags.special(tags.string)], color: 'var(--good)' },
   { tag: [tags.number, tags.bool, tags.null], color: 'var(--warn)' },
+  { tag: tags.propertyName, color: 'var(--accent)' },
   { tag: tags.comment, color: 'var(--soft)', fontStyle: 'italic' },
 ])
+
+function language({ language, tables }: Wanted): Extension {
+  if (language === 'sql') return sql({ dialect: StandardSQL, schema: tables, upperCaseKeywords: true })
+  if (language === 'json') return json()
+  return []
+}
 
 /** An editor in this element. */
 export function edit(parent: HTMLElement, wanted: Wanted): { set: (text: string) => void; end: () => void } {
@@ -54,7 +62,7 @@ export function edit(parent: HTMLElement, wanted: Wanted): { set: (text: string)
       extensions: [
         keymap.of([submit]),
         basicSetup,
-        wanted.language === 'sql' ? sql({ dialect: StandardSQL, schema: wanted.tables, upperCaseKeywords: true }) : [],
+        language(wanted),
         look,
         syntaxHighlighting(colours),
         EditorView.lineWrapping,

@@ -1,6 +1,7 @@
 // Any question, in SQL.
 import { lazy, Suspense, useMemo, useState } from 'react'
 import { api, type Shape } from '~/api/client'
+import { save } from '~/api/download'
 import { useText } from '~/i18n'
 import { Button } from '~/ui/Button'
 import { Chart } from '~/ui/Chart'
@@ -35,14 +36,6 @@ function csv({ columns, rows }: Rows): string {
   const quoted = (value: unknown) => `"${cell(value).replaceAll('"', '""')}"`
   const lines = [columns.map((column) => column.name), ...(rows as unknown[][])]
   return lines.map((line) => line.map(quoted).join(',')).join('\r\n')
-}
-
-function save(rows: Rows): void {
-  const link = document.createElement('a')
-  link.href = URL.createObjectURL(new Blob([csv(rows)], { type: 'text/csv' }))
-  link.download = 'onefold.csv'
-  link.click()
-  URL.revokeObjectURL(link.href)
 }
 
 /** A text and a number beside each other make a picture. */
@@ -97,7 +90,9 @@ export function Sql() {
           <>
             <p>
               {t('data.sql.found', { count: ask.data.rows.length, ms: ask.data.elapsed_ms })}{' '}
-              <Button onClick={() => ask.data && save(ask.data)}>{t('data.sql.csv')}</Button>
+              <Button onClick={() => ask.data && save(new Blob([csv(ask.data)], { type: 'text/csv' }), 'onefold.csv')}>
+                {t('data.sql.csv')}
+              </Button>
             </p>
             {ask.data.rows.length === 0 ? (
               <Empty title={t('data.sql.none')} />

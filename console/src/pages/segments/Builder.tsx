@@ -131,7 +131,7 @@ function Editor({ start, isNew }: { start: Start; isNew: boolean }) {
     const { name, description, purpose, owner } = draft
     const said = Object.entries({ description, purpose, owner }).filter(([, value]) => value.trim() !== '')
     const body = { name: name.trim(), condition: forms.text, ...Object.fromEntries(said) }
-    save.mutate({ body: body as unknown as Record<string, never> })
+    save.mutate({ body: body })
   }
   const needsApproval = save.error && problemOf(save.error).code === 'approval_needed'
   return (

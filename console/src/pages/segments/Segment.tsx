@@ -4,6 +4,7 @@ import { Link, useNavigate } from '@tanstack/react-router'
 import { useParam } from '~/app/params'
 import { useMemo, useState } from 'react'
 import { api, headers, type Shape } from '~/api/client'
+import { download } from '~/api/download'
 import { May, useSession } from '~/app/session'
 import { useText } from '~/i18n'
 import { nameOf, shown } from '~/pages/people/name'
@@ -24,21 +25,6 @@ async function members(name: string, after: string | undefined): Promise<Shape<'
   if (!answer.ok) throw await answer.json()
   const lines = (await answer.text()).split('\n')
   return lines.filter(Boolean).map((line) => JSON.parse(line) as Shape<'Member'>)
-}
-
-/** All members as a file of the browser. */
-async function download(segment: string): Promise<void> {
-  const answer = await fetch('/api/v1/segments/export', {
-    method: 'POST',
-    headers: { ...headers(), 'content-type': 'application/json', accept: 'text/csv' },
-    body: JSON.stringify({ segment }),
-  })
-  if (!answer.ok) throw await answer.json()
-  const link = document.createElement('a')
-  link.href = URL.createObjectURL(await answer.blob())
-  link.download = `${segment}.csv`
-  link.click()
-  URL.revokeObjectURL(link.href)
 }
 
 function Members({ name }: { name: string }) {
@@ -231,7 +217,13 @@ export function Segment() {
   const actions = (
     <>
       {can('profiles.export') && (
-        <Button onClick={() => void download(name).catch(say.problem)}>{t('segments.export')}</Button>
+        <Button
+          onClick={() =>
+            void download('/api/v1/segments/export', `${name}.csv`, { segment: name }, 'text/csv').catch(say.problem)
+          }
+        >
+          {t('segments.export')}
+        </Button>
       )}
       <May do="segments.edit">
         <Link to="/segments/$name/edit" params={{ name }} className={buttonClass()}>

@@ -158,7 +158,7 @@ export function Account() {
               ...classes.map((name) => ({
                 key: name,
                 title: t(`settings.class.${name}`),
-                cell: ({ sees }: Shape<'RoleHere'>) => (sees as Record<string, string>)[name],
+                cell: ({ sees }: Shape<'RoleHere'>) => sees[name],
               })),
             ]}
           />

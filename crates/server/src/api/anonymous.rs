@@ -52,7 +52,6 @@ pub struct Anonymous {
     pub segment: String,
     /// Traits, with how coarse each is made: `as_is`, `age_band` (of a birthday: ten years), `prefix:2` (of a postcode), `band:50` (of a number),
     /// `day`, `week`, `month`, `year` (of a date).
-    #[schema(value_type = Object)]
     pub columns: BTreeMap<String, String>,
     /// People in a group at least; 10 if not said, and not fewer than 5.
     #[serde(default)]
@@ -63,7 +62,6 @@ pub struct Anonymous {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Group {
     /// What they have in common; `null`: they do not have the trait, or it is no such value.
-    #[schema(value_type = Object)]
     pub values: BTreeMap<String, Option<String>>,
     /// How many they are.
     pub people: u64,

@@ -201,7 +201,6 @@ pub struct LinkView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<String>,
     /// The parts of the weight, by name, in bits.
-    #[schema(value_type = Object)]
     pub parts: Vec<(String, f64)>,
 }
 

@@ -677,10 +677,10 @@ pub struct PolicyQuestion {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PolicyAnswer {
     /// By action, whether it is permitted and by which policies.
-    #[schema(value_type = Object)]
+    #[schema(value_type = BTreeMap<String, PolicyRuling>)]
     pub actions: BTreeMap<&'static str, PolicyRuling>,
     /// By class of fields, how much is seen and by which policies.
-    #[schema(value_type = Object)]
+    #[schema(value_type = BTreeMap<String, PolicyMask>)]
     pub sees: BTreeMap<&'static str, PolicyMask>,
 }
 

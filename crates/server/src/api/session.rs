@@ -78,7 +78,7 @@ pub struct RoleHere {
     /// What it permits.
     pub actions: Vec<String>,
     /// How much is seen of each class of fields.
-    #[schema(value_type = Object)]
+    #[schema(value_type = BTreeMap<String, String>)]
     pub sees: std::collections::BTreeMap<String, Mask>,
 }
 
