@@ -6,9 +6,10 @@
 //! one to look at.
 //!
 //! Nothing here knows the network, a clock or a runtime: what drives it (batches, progress bar, resume) takes
-//! [`open`], [`Mapper::apply`] and [`Events`] and posts what comes out. A row costs no JSON tree and, in the text
+//! [`bind`] and [`Batches`] and posts what comes out. A row costs no JSON tree and, in the text
 //! formats, no allocation of its own but its list of members.
 
+pub mod batch;
 pub mod digest;
 pub mod format;
 pub mod guess;
@@ -19,6 +20,7 @@ pub mod row;
 mod sniff;
 mod time;
 
+pub use batch::{Batch, Batches, BindError, SAMPLE_ROWS, bind};
 pub use digest::{Digest, RowIds, row_message_id};
 pub use format::{Compression, Detected, Format};
 pub use guess::Guess;

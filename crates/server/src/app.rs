@@ -35,6 +35,7 @@ use crate::{
     people::Tries,
     permission::ConsentOfProfile,
     requests::{Entered, MailSettings, OpenDsrSettings, UnderWay},
+    uploads::Uploads,
 };
 
 /// What the parts are made of: components, handed in.
@@ -122,6 +123,8 @@ pub struct App {
     /// What roles may do.
     pub(crate) decided: Decided,
     pub(crate) audit: Audit,
+    /// Files that wait to be imported.
+    pub(crate) uploads: Uploads,
     pipelines: RwLock<Vec<Pipeline>>,
     deliveries: Mutex<Option<Handle>>,
     committed: watch::Sender<u64>,
@@ -170,6 +173,7 @@ impl App {
             tries: Tries::default(),
             decided: Decided::default(),
             audit: Audit::default(),
+            uploads: Uploads::default(),
             pipelines: RwLock::new(vec![]),
             deliveries: Mutex::new(None),
             committed: watch::channel(0).0,
@@ -183,6 +187,7 @@ impl App {
             rng,
             settings,
         });
+        app.drop_uploads()?;
         app.read_workspaces()?;
         if app.workspaces.read().is_empty() {
             app.add_workspace("default")?;

@@ -35,6 +35,11 @@ impl ApiError {
         }
     }
 
+    /// Whether it may work in a moment.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE.as_u16()
+    }
+
     /// 400: the request cannot be carried out as it is.
     pub fn bad_request(code: &str, message: impl Into<String>, cure: impl Into<String>) -> ApiError {
         Self::new(StatusCode::BAD_REQUEST, code, message, cure)

@@ -24,6 +24,7 @@ pub mod preferences;
 pub mod requests;
 mod subject;
 pub mod suppression;
+mod uploads;
 
 use std::sync::Arc;
 

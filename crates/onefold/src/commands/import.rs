@@ -12,7 +12,7 @@ use std::{
 
 use axum::http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
-use onefold_collect::{Digest, Events, Guess, Mapper, Mapping, RowError, RowIds, Rows, Shift, guess, open, sample};
+use onefold_collect::{Batches, BindError, Events, Guess, Mapper, Mapping, Rows, SAMPLE_ROWS, Shift, guess, sample};
 use onefold_model::{Clock as _, Timestamp, clock::SystemClock};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -23,9 +23,6 @@ use crate::{
     client::{Client, segment},
     output,
 };
-
-/// Rows that are looked at for a guess.
-const SAMPLE_ROWS: u64 = 1000;
 
 /// Bytes of one request.
 const REQUEST_BYTES: usize = 2 << 20;
@@ -247,22 +244,19 @@ fn show_first_events(file: &Path, mapping: &Mapping, source: &str) -> Result<(),
 }
 
 fn bind(file: &Path, mapping: &Mapping, source: &str, incremental: bool) -> Result<(Box<dyn Rows>, Mapper), Failure> {
-    let options = mapping.read_options();
-    let sample = sample(file, &options, SAMPLE_ROWS).map_err(unreadable)?;
-    let ids = match incremental {
-        true => RowIds::by_content(source),
-        false => RowIds::new(source, &Digest::of(&mut File::open(file)?)?),
-    };
-    let mapper = mapping.bind(&sample, ids).map_err(|error| {
-        Failure::new(format!("{}: {error}", file.display()), "correct the mapping; see docs/import.md")
-    })?;
-    Ok((open(file, &options).map_err(unreadable)?, mapper))
+    onefold_collect::bind(file, mapping, source, incremental).map_err(|error| match error {
+        BindError::Open(error) => unreadable(error),
+        BindError::Read(error) => error.into(),
+        BindError::Mapping(error) => {
+            Failure::new(format!("{}: {error}", file.display()), "correct the mapping; see docs/import.md")
+        }
+    })
 }
 
 impl ImportJob<'_> {
     /// Imports the file. Gives what it did, and the offset after its last event.
     pub async fn run(&self) -> Result<(ImportReport, u64), Failure> {
-        let (mut rows, mut mapper) = bind(self.file, self.mapping, self.source, self.incremental)?;
+        let (rows, mut mapper) = bind(self.file, self.mapping, self.source, self.incremental)?;
         if self.shift_to_now {
             let latest = latest_time(self.file, self.mapping, self.source)?;
             mapper.set_shift(Shift::to_now(latest, SystemClock.now()));
@@ -271,43 +265,20 @@ impl ImportJob<'_> {
         let path = format!("/api/v1/import?source={}&file={}", segment(self.source), segment(&name));
         let bar = bar(self.progress, &name);
         let mut report = ImportReport::default();
-        let mut body: Vec<u8> = Vec::with_capacity(REQUEST_BYTES + (64 << 10));
-        let mut events = Events::default();
         let mut next_offset = 0;
-        let mut last = false;
-        while !last {
-            match rows.next() {
-                None => last = true,
-                Some(Ok(row)) => {
-                    report.rows += 1;
-                    let line = row.line;
-                    events.clear();
-                    match mapper.apply(&row, &mut events) {
-                        Ok(()) => events
-                            .iter()
-                            .try_for_each(|event| writeln!(body, "{{\"line\":{line},\"event\":{event}}}"))?,
-                        Err(bad) => write_bad(&mut body, bad.line, &bad.reason, &bad.raw)?,
-                    }
-                }
-                Some(Err(RowError::Bad(bad))) => {
-                    report.rows += 1;
-                    write_bad(&mut body, bad.line, &bad.reason, &bad.raw)?;
-                }
-                Some(Err(stopped)) => {
-                    let cure = "start the import again when the cause is gone: rows that are in are not imported twice";
-                    return Err(Failure::new(stopped.to_string(), cure));
-                }
-            }
-            if (last && !body.is_empty()) || body.len() >= REQUEST_BYTES {
-                let progress = rows.progress();
-                let answer = self.send(&path, std::mem::take(&mut body)).await?;
-                body.reserve(REQUEST_BYTES + (64 << 10));
-                report.accepted += answer["accepted"].as_u64().unwrap_or(0);
-                report.refused += answer["refused"].as_u64().unwrap_or(0);
-                next_offset = answer["next_offset"].as_u64().unwrap_or(next_offset);
-                bar.set_length(progress.total_bytes);
-                bar.set_position(progress.read_bytes);
-            }
+        let mut batches = Batches::new((rows, mapper), REQUEST_BYTES);
+        let stopped = |error: onefold_collect::RowError| {
+            let cure = "start the import again when the cause is gone: rows that are in are not imported twice";
+            Failure::new(error.to_string(), cure)
+        };
+        while let Some(batch) = batches.next().map_err(stopped)? {
+            let answer = self.send(&path, batch.body).await?;
+            report.rows += batch.rows;
+            report.accepted += answer["accepted"].as_u64().unwrap_or(0);
+            report.refused += answer["refused"].as_u64().unwrap_or(0);
+            next_offset = answer["next_offset"].as_u64().unwrap_or(next_offset);
+            bar.set_length(batch.progress.total_bytes);
+            bar.set_position(batch.progress.read_bytes);
         }
         bar.finish_and_clear();
         Ok((report, next_offset))
@@ -325,10 +296,6 @@ impl ImportJob<'_> {
         }
         Err(Failure::new("the log does not take the rows", "try again later: rows that are in are not imported twice"))
     }
-}
-
-fn write_bad(body: &mut Vec<u8>, line: u64, reason: &str, raw: &[u8]) -> std::io::Result<()> {
-    writeln!(body, "{}", json!({ "line": line, "reason": reason, "raw": String::from_utf8_lossy(raw) }))
 }
 
 /// The time of the file's last event.

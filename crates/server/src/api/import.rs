@@ -8,7 +8,10 @@ use axum::{
     extract::{Query, State},
 };
 use onefold_log::{Batch, Kind};
-use onefold_model::event::{EventRecord, Fields, Incoming, Limits, accept};
+use onefold_model::{
+    access::Access,
+    event::{EventRecord, Fields, Incoming, Limits, accept},
+};
 use onefold_state::schema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -69,30 +72,41 @@ pub async fn rows(
     Query(query): Query<ImportQuery>,
     body: Bytes,
 ) -> Result<Json<Imported>, ApiError> {
-    let theirs = app.clone();
-    let entering = app.ingest.doors.enter().await;
-    let prepared = theirs
-        .block(move |app| {
-            let prepared = prepare(app, &access, &query, &body)?;
-            if !prepared.letters.is_empty() {
-                let mut txn = app.store.begin_shared()?;
-                txn.put(&schema::DEAD_LETTER, prepared.letters.clone())?;
-                txn.commit()?;
-            }
-            Ok((access, prepared))
-        })
-        .await?;
-    let (access, prepared) = prepared;
-    let refused = prepared.letters.len() as u64;
-    let (accepted, suppressed) = (prepared.batch.len() as u64, prepared.suppressed);
-    let next_offset = match accepted {
-        0 => app.log.end(access.workspace.partition(app.log.partitions()))?,
-        _ => app.append(&access, prepared.batch).await?.end,
-    };
-    drop(entering);
-    app.ingest.meters.accepted.add(accepted);
-    app.ingest.meters.suppressed.add(suppressed);
-    Ok(Json(Imported { accepted, refused, suppressed, next_offset }))
+    app.enter_rows(&access, &Arc::new(query), body).await.map(Json)
+}
+
+impl App {
+    /// Lets rows in, one JSON object a line.
+    pub(crate) async fn enter_rows(
+        self: &Arc<Self>,
+        access: &Access,
+        query: &Arc<ImportQuery>,
+        body: Bytes,
+    ) -> Result<Imported, ApiError> {
+        let entering = self.ingest.doors.enter().await;
+        let (theirs, asked) = (access.clone(), query.clone());
+        let prepared = self
+            .block(move |app| {
+                let prepared = prepare(app, &theirs, &asked, &body)?;
+                if !prepared.letters.is_empty() {
+                    let mut txn = app.store.begin_shared()?;
+                    txn.put(&schema::DEAD_LETTER, prepared.letters.clone())?;
+                    txn.commit()?;
+                }
+                Ok(prepared)
+            })
+            .await?;
+        let refused = prepared.letters.len() as u64;
+        let (accepted, suppressed) = (prepared.batch.len() as u64, prepared.suppressed);
+        let next_offset = match accepted {
+            0 => self.log.end(access.workspace.partition(self.log.partitions()))?,
+            _ => self.append(access, prepared.batch).await?.end,
+        };
+        drop(entering);
+        self.ingest.meters.accepted.add(accepted);
+        self.ingest.meters.suppressed.add(suppressed);
+        Ok(Imported { accepted, refused, suppressed, next_offset })
+    }
 }
 
 struct Prepared {
@@ -103,7 +117,7 @@ struct Prepared {
 
 fn prepare(
     app: &App,
-    access: &onefold_model::access::Access,
+    access: &Access,
     query: &ImportQuery,
     body: &[u8],
 ) -> Result<Prepared, ApiError> {

@@ -31,6 +31,7 @@ pub mod session;
 pub mod settings;
 pub mod sources;
 pub mod sql;
+pub mod uploads;
 pub mod workspaces;
 
 use std::sync::Arc;
@@ -85,6 +86,10 @@ pub fn router(app: Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(prepare::try_it))
         .routes(routes!(prepare::quality))
         .routes(routes!(import::rows))
+        .routes(routes!(uploads::add))
+        .routes(routes!(uploads::attempt))
+        .routes(routes!(uploads::begin))
+        .routes(routes!(uploads::show, uploads::remove))
         .routes(routes!(profiles::list))
         .routes(routes!(profiles::show))
         .routes(routes!(profiles::timeline))

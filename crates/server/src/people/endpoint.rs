@@ -61,7 +61,7 @@ pub(crate) fn audited(method: &Method, path: &str) -> Audited {
         ("POST", "/sources/{name}/preparation/try" | "/privacy/erasures/preview" | "/privacy/receipts/check") => {
             Audited::No
         }
-        ("POST", "/log/verify" | "/audit/check") => Audited::No,
+        ("POST", "/log/verify" | "/audit/check" | "/uploads/{id}/try") => Audited::No,
         _ => Audited::Change,
     }
 }
@@ -98,6 +98,9 @@ pub(crate) fn endpoint(method: &Method, path: &str) -> Option<Endpoint> {
         ("POST", "/sources/{name}/preparation/try") => of(SourcesView, Everything),
         ("GET", "/sources/{name}/quality") => of(SourcesView, Numbers),
         ("POST", "/import") => of(EventsImport, Nobody),
+        // Who brought a file sees it, and nobody else.
+        ("POST", "/uploads" | "/uploads/{id}/try" | "/uploads/{id}/import") => of(EventsImport, Nobody),
+        ("GET" | "DELETE", "/uploads/{id}") => of(EventsImport, Nobody),
 
         ("GET", "/profiles" | "/profiles/{identifier}") => of(ProfilesView, People),
         ("GET", "/profiles/{identifier}/timeline") => of(ProfilesView, People),
