@@ -37,6 +37,22 @@ const routes = root.addChildren([
     ...at('/data/sources'),
     component: lazyRouteComponent(() => import('./pages/data/Sources'), 'Sources'),
   }),
+  createRoute({
+    ...at('/data/sources/$name'),
+    component: lazyRouteComponent(() => import('./pages/data/Source'), 'Source'),
+  }),
+  createRoute({
+    ...at('/data/imports'),
+    component: lazyRouteComponent(() => import('./pages/data/Imports'), 'Imports'),
+  }),
+  createRoute({
+    ...at('/data/steward'),
+    component: lazyRouteComponent(() => import('./pages/data/Steward'), 'Steward'),
+  }),
+  createRoute({
+    ...at('/data/catalogue'),
+    component: lazyRouteComponent(() => import('./pages/data/Catalogue'), 'Catalogue'),
+  }),
   createRoute({ ...at('/data/sql'), component: lazyRouteComponent(() => import('./pages/data/Sql'), 'Sql') }),
   createRoute({
     ...at('/destinations'),

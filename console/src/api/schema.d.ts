@@ -1910,6 +1910,75 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring a file to be imported: its bytes as they are, in any of the formats of docs/import.md. It is kept for a day. */
+        post: operations["post_uploads"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far the import of a file is. */
+        get: operations["get_uploads_id"];
+        put?: never;
+        post?: never;
+        /** Drop the file. What was imported of it stays; an import that runs ends where it is. */
+        delete: operations["delete_uploads_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads/{id}/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begin to import the file. A row that was imported before counts once, also after an import that was cut short. */
+        post: operations["post_uploads_id_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads/{id}/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Try a mapping: the first events that it makes of the file. Nothing is imported. */
+        post: operations["post_uploads_id_try"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces": {
         parameters: {
             query?: never;
@@ -2053,7 +2122,9 @@ export interface components {
              * @description Traits, with how coarse each is made: `as_is`, `age_band` (of a birthday: ten years), `prefix:2` (of a postcode), `band:50` (of a number),
              *     `day`, `week`, `month`, `year` (of a date).
              */
-            columns: Record<string, unknown>;
+            columns: {
+                [key: string]: string;
+            };
             /**
              * Format: int32
              * @description People in a group at least; 10 if not said, and not fewer than 5.
@@ -2730,7 +2801,9 @@ export interface components {
              */
             people: number;
             /** @description What they have in common; `null`: they do not have the trait, or it is no such value. */
-            values: Record<string, unknown>;
+            values: {
+                [key: string]: string | null;
+            };
         };
         /** @description A member of an account or a household. */
         GroupMember: {
@@ -2979,6 +3052,7 @@ export interface components {
             model: number;
             /** @description Whether they are one profile now, by this or other evidence. */
             one_profile: boolean;
+            /** @description The parts of the weight, by name, in bits. */
             parts: [
                 string,
                 number
@@ -3241,8 +3315,11 @@ export interface components {
                 [key: string]: components["schemas"]["PolicyMask"];
             };
         };
+        /** @description How much is seen. */
         PolicyMask: {
+            /** @description The policies that decide it. */
             by: string[];
+            /** @description How much. */
             mask: string;
         };
         /** @description A question about policies. */
@@ -3260,8 +3337,11 @@ export interface components {
             /** @description Who: an e-mail address or a key's name; absent: somebody. */
             who?: string | null;
         };
+        /** @description Whether something is permitted. */
         PolicyRuling: {
+            /** @description Whether it is. */
             allowed: boolean;
+            /** @description The policies that decide it; none: nothing permits it. */
             by: string[];
         };
         /** @description A policy to try. */
@@ -3643,6 +3723,7 @@ export interface components {
             only?: string[] | null;
             /** @description The role. */
             role: string;
+            /** @description How much is seen of each class of fields. */
             sees: {
                 [key: string]: string;
             };
@@ -4046,6 +4127,94 @@ export interface components {
         Unparsed: {
             /** @description The condition. */
             condition: Record<string, unknown>;
+        };
+        /** @description A file that was brought, and what its rows seem to be. */
+        Upload: {
+            /**
+             * Format: int64
+             * @description Its bytes.
+             */
+            bytes: number;
+            /** @description Its columns. */
+            columns: components["schemas"]["UploadColumn"][];
+            /** @description Its name. */
+            file: string;
+            /** @description Its id. */
+            id: string;
+            /** @description A mapping that is guessed from them, as docs/import.md describes it, in JSON. */
+            mapping: Record<string, unknown>;
+            /** @description What must be put in before the mapping can be used. */
+            problems: string[];
+        };
+        /** @description A column of a file. */
+        UploadColumn: {
+            /** @description Some of its values. */
+            examples: string[];
+            /** @description Its name. */
+            name: string;
+        };
+        /** @description How a file's rows become events. */
+        UploadImport: {
+            /** @description Whether a row is known by its content, and not by its place in this file: for exports that grow. */
+            incremental?: boolean;
+            /** @description The mapping, as docs/import.md describes it, in JSON. */
+            mapping: Record<string, unknown>;
+            /** @description The source that they come from. */
+            source: string;
+        };
+        /** @description How far an import is. */
+        UploadProgress: {
+            /**
+             * Format: int64
+             * @description Events in the log. Those of rows that were imported before count once.
+             */
+            accepted: number;
+            /** @description Why it failed. */
+            fault?: string | null;
+            /**
+             * Format: int64
+             * @description The offset after the last event: wait for it to be applied.
+             */
+            next_offset: number;
+            /**
+             * Format: int64
+             * @description Bytes of the file that were read.
+             */
+            read_bytes: number;
+            /**
+             * Format: int64
+             * @description Rows among the dead letters.
+             */
+            refused: number;
+            /**
+             * Format: int64
+             * @description Rows that were read.
+             */
+            rows: number;
+            /** @description How it goes. */
+            standing: components["schemas"]["UploadStanding"];
+            /**
+             * Format: int64
+             * @description Events about people who are not let in.
+             */
+            suppressed: number;
+            /**
+             * Format: int64
+             * @description Bytes of the file.
+             */
+            total_bytes: number;
+        };
+        /**
+         * @description How an import goes.
+         * @enum {string}
+         */
+        UploadStanding: "waiting" | "running" | "done" | "failed";
+        /** @description The first events that a mapping makes of a file. */
+        UploadTried: {
+            /** @description What is wrong with rows among the first. */
+            bad: string[];
+            /** @description Events. */
+            events: Record<string, unknown>[];
         };
         /** @description Where a field goes. */
         Use: {
@@ -8880,6 +9049,225 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Done"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description It did not work. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    post_uploads: {
+        parameters: {
+            query: {
+                /** @description Its name: its end tells the format, and rows that were refused are kept under it. */
+                file: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description It did not work. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    get_uploads_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadProgress"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description It did not work. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    delete_uploads_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description It did not work. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    post_uploads_id_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UploadImport"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadProgress"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description It did not work. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    post_uploads_id_try: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UploadImport"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadTried"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
                 };
             };
             404: {

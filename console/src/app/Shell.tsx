@@ -32,7 +32,7 @@ const AREAS = [
   ['live', '/live', Activity, ['events.view', 'letters.view']],
   ['people', '/people', Users, ['profiles.view']],
   ['segments', '/segments', Filter, ['segments.view']],
-  ['data', '/data', Database, ['sources.view', 'sql.ask']],
+  ['data', '/data', Database, ['sources.view', 'linkage.view', 'governance.view', 'sql.ask']],
   ['destinations', '/destinations', Send, ['destinations.view']],
   ['privacy', '/privacy', ShieldCheck, ['consents.view', 'privacy.view', 'governance.view']],
   ['settings', '/settings', Settings, ['stats.view']],

@@ -9,9 +9,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    Digest, Events, Mapper, Mapping, OpenError, RowError, RowIds, Rows, mapping, open,
-    reader::Progress,
-    sample,
+    Digest, Events, Mapper, Mapping, OpenError, RowError, RowIds, Rows, mapping, open, reader::Progress, sample,
 };
 
 /// Rows that are looked at for a guess, and to see whether a mapping fits a file.

@@ -171,10 +171,8 @@ fn columns(sample: &Sample) -> Vec<Column> {
         }
         seen
     };
-    let column = |one: &onefold_collect::reader::SampleColumn| Column {
-        name: one.name.clone(),
-        examples: examples(&one.cells),
-    };
+    let column =
+        |one: &onefold_collect::reader::SampleColumn| Column { name: one.name.clone(), examples: examples(&one.cells) };
     sample.columns.iter().map(column).collect()
 }
 
@@ -241,7 +239,12 @@ impl App {
     }
 
     /// Keeps a file that was written.
-    pub(crate) fn keep_upload(&self, access: &access::Access, name: String, path: TempPath) -> Result<Arc<Upload>, ApiError> {
+    pub(crate) fn keep_upload(
+        &self,
+        access: &access::Access,
+        name: String,
+        path: TempPath,
+    ) -> Result<Arc<Upload>, ApiError> {
         let mut salt = [0_u8; 16];
         self.rng.fill(&mut salt);
         let id = salt.iter().fold("up_".to_owned(), |id, byte| id + &format!("{byte:02x}"));
@@ -287,9 +290,8 @@ impl App {
     /// A file of the caller's.
     pub(crate) fn upload(&self, access: &access::Access, id: &str) -> Result<Arc<Upload>, ApiError> {
         self.drop_old_uploads();
-        let is_meant = |one: &&Arc<Upload>| {
-            one.id == id && one.workspace == access.workspace && one.caller == access.caller
-        };
+        let is_meant =
+            |one: &&Arc<Upload>| one.id == id && one.workspace == access.workspace && one.caller == access.caller;
         let found = self.uploads.0.lock().iter().find(is_meant).cloned();
         found.ok_or_else(|| ApiError::not_found("file", id, "files are kept for a day; bring it again"))
     }
@@ -321,9 +323,7 @@ impl App {
             *progress = Progress { standing: Standing::Running, total_bytes: upload.bytes, ..Progress::default() };
         }
         let (reading, name) = (upload.clone(), source.clone());
-        let opened = self.block(move |_| {
-            bind(&reading.path, &mapping, &name, incremental).map_err(unfit)
-        });
+        let opened = self.block(move |_| bind(&reading.path, &mapping, &name, incremental).map_err(unfit));
         let batches = match opened.await {
             Ok(opened) => Batches::new(opened, BATCH_BYTES),
             Err(error) => {
@@ -356,7 +356,10 @@ impl App {
         let query = Arc::new(import::ImportQuery { source: source.to_owned(), file: upload.file.clone() });
         loop {
             if upload.stopped.load(Ordering::Relaxed) {
-                return Err(ApiError::conflict("it was stopped", "what was read is in; import the file again for the rest"));
+                return Err(ApiError::conflict(
+                    "it was stopped",
+                    "what was read is in; import the file again for the rest",
+                ));
             }
             let step = move || (batches.next(), batches);
             let (batch, rest) =

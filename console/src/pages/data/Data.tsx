@@ -7,6 +7,9 @@ export function Frame({ children }: { children: ReactNode }) {
   const t = useText()
   const pages = [
     { to: '/data/sources', label: t('data.sources'), may: 'sources.view' },
+    { to: '/data/imports', label: t('data.imports'), may: 'events.import' },
+    { to: '/data/steward', label: t('data.steward'), may: 'linkage.view' },
+    { to: '/data/catalogue', label: t('data.catalogue'), may: 'governance.view' },
     { to: '/data/sql', label: t('data.sql'), may: 'sql.ask' },
   ] as const
   return (

@@ -1,5 +1,6 @@
 // Where events come from, and how a site or an app begins to send them.
 import { useQueryClient } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { api, type Shape } from '~/api/client'
 import { May, useSession } from '~/app/session'
@@ -88,6 +89,14 @@ function Add({ onMade, onClose }: { onMade: (source: Shape<'MadeSource'>) => voi
   )
 }
 
+function SourceLink({ name }: Source) {
+  return (
+    <Link to="/data/sources/$name" params={{ name }}>
+      {name}
+    </Link>
+  )
+}
+
 export function Sources() {
   const t = useText()
   const say = useSay()
@@ -122,7 +131,7 @@ export function Sources() {
                 rows={sources}
                 rowKey={(one) => one.name}
                 columns={[
-                  { key: 'name', title: t('data.name'), cell: (one) => one.name, sort: (one) => one.name },
+                  { key: 'name', title: t('data.name'), cell: SourceLink, sort: (one) => one.name },
                   { key: 'kind', title: t('data.kind'), cell: (one) => one.kind, sort: (one) => one.kind },
                   {
                     key: 'enabled',

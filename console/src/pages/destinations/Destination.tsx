@@ -4,14 +4,17 @@ import { useNavigate } from '@tanstack/react-router'
 import { useParam } from '~/app/params'
 import { useState } from 'react'
 import { api, type Shape } from '~/api/client'
+import { useRefresh } from '~/api/refresh'
 import { May } from '~/app/session'
 import { useText } from '~/i18n'
 import { Button } from '~/ui/Button'
-import { Confirm } from '~/ui/Dialog'
-import { Await, Badge, Empty, Facts, Notice, Num, Page, Section, Time } from '~/ui/Page'
+import { Confirm, FormDialog } from '~/ui/Dialog'
+import { Row, TextField, useTexts } from '~/ui/Field'
+import { Await, Badge, Empty, Facts, Failure, Notice, Num, Page, Section, Time } from '~/ui/Page'
 import { Table } from '~/ui/Table'
 import { useSay } from '~/ui/toast'
 import { type Destination as Shown, State } from './Destinations'
+import { SetUp } from './SetUp'
 
 /** How a delivery ended: good, kept back, given up. */
 const TONE = { delivered: 'good', skipped: 'warn', dead: 'bad' } as const
@@ -62,12 +65,58 @@ function Receipts({ name }: { name: string }) {
   )
 }
 
+/** Puts dead deliveries back: first it is told how many, then it is done. */
+function Replay({ name, onClose }: { name: string; onClose: () => void }) {
+  const t = useText()
+  const say = useSay()
+  const { texts, bind } = useTexts({ from: '', to: '' })
+  const refresh = useRefresh('/api/v1/destinations', '/api/v1/destinations/{name}/receipts')
+  const ask = api.useMutation('post', '/api/v1/destinations/{name}/replay')
+  const run = api.useMutation('post', '/api/v1/destinations/{name}/replay', { onSuccess: refresh })
+  const time = (text: string) => (text === '' ? '' : new Date(text).toISOString())
+  const params = (dry_run: boolean) => ({
+    path: { name },
+    query: { dry_run, from: time(texts.from), to: time(texts.to) },
+  })
+  return (
+    <FormDialog
+      title={t('destinations.replay')}
+      action={t('destinations.replay')}
+      incomplete={ask.data === undefined || texts.from === '' || texts.to === ''}
+      onSubmit={async () => {
+        const { replayed } = await run.mutateAsync({ params: params(false) })
+        say(t('destinations.replayed', { count: replayed }))
+      }}
+      onClose={onClose}
+    >
+      <p>{t('destinations.replay.text')}</p>
+      <Row>
+        <TextField label={t('destinations.from')} type="datetime-local" {...bind('from')} />
+        <TextField label={t('destinations.to')} type="datetime-local" {...bind('to')} />
+      </Row>
+      <p>
+        <Button
+          busy={ask.isPending}
+          disabled={texts.from === '' || texts.to === ''}
+          onClick={() => ask.mutate({ params: params(true) })}
+        >
+          {t('destinations.replay.count')}
+        </Button>
+      </p>
+      <Failure of={ask.error} />
+      {ask.data && (
+        <Notice>{t('destinations.replay.would', { count: ask.data.replayed, superseded: ask.data.superseded })}</Notice>
+      )}
+    </FormDialog>
+  )
+}
+
 function Actions({ of, refresh }: { of: Shown; refresh: () => void }) {
   const t = useText()
   const say = useSay()
   const navigate = useNavigate()
   const { name } = of
-  const [asking, setAsking] = useState<'remove' | 'sync'>()
+  const [asking, setAsking] = useState<'remove' | 'sync' | 'edit' | 'replay'>()
   const params = { path: { name } }
   const test = api.useMutation('post', '/api/v1/destinations/{name}/test', {
     onSuccess: ({ result }) => say(result),
@@ -82,6 +131,12 @@ function Actions({ of, refresh }: { of: Shown; refresh: () => void }) {
           {t('destinations.test')}
         </Button>
         <Button onClick={() => setAsking('sync')}>{t('destinations.sync')}</Button>
+        {(of.deliveries?.dead_letters ?? 0) > 0 && (
+          <Button onClick={() => setAsking('replay')}>{t('destinations.replay')}</Button>
+        )}
+      </May>
+      <May do="destinations.edit">
+        <Button onClick={() => setAsking('edit')}>{t('destinations.change')}</Button>
       </May>
       <May do="destinations.delete">
         <Button look="danger" onClick={() => setAsking('remove')}>
@@ -102,6 +157,8 @@ function Actions({ of, refresh }: { of: Shown; refresh: () => void }) {
           <p>{t('destinations.sync.text')}</p>
         </Confirm>
       )}
+      {asking === 'edit' && <SetUp of={of} onClose={() => setAsking(undefined)} />}
+      {asking === 'replay' && <Replay name={name} onClose={() => setAsking(undefined)} />}
       {asking === 'remove' && (
         <Confirm
           title={t('destinations.remove.title', { name })}

@@ -1,9 +1,13 @@
 // Where data go, and how that goes.
 import { Link } from '@tanstack/react-router'
+import { useState } from 'react'
 import { api, type Shape } from '~/api/client'
+import { May } from '~/app/session'
 import { useText } from '~/i18n'
+import { Button } from '~/ui/Button'
 import { Await, Badge, Empty, Num, Page } from '~/ui/Page'
 import { Table } from '~/ui/Table'
+import { SetUp } from './SetUp'
 
 export type Destination = Shape<'DestinationView'>
 
@@ -25,12 +29,22 @@ export function Destinations() {
     cell: ({ deliveries }: Destination) => <Num of={deliveries ? of(deliveries) : 0} />,
     sort: ({ deliveries }: Destination) => (deliveries ? of(deliveries) : 0),
   })
+  const [adding, setAdding] = useState(false)
+  const add = (
+    <May do="destinations.edit">
+      <Button look="main" onClick={() => setAdding(true)}>
+        {t('destinations.add')}
+      </Button>
+    </May>
+  )
   return (
-    <Page title={t('destinations.title')} lead={t('destinations.lead')}>
+    <Page title={t('destinations.title')} lead={t('destinations.lead')} actions={add}>
       <Await of={asked}>
         {(destinations) =>
           destinations.length === 0 ? (
-            <Empty title={t('destinations.none')}>{t('destinations.none.text')}</Empty>
+            <Empty title={t('destinations.none')} action={add}>
+              {t('destinations.none.text')}
+            </Empty>
           ) : (
             <Table<Destination>
               label={t('destinations.title')}
@@ -64,6 +78,7 @@ export function Destinations() {
           )
         }
       </Await>
+      {adding && <SetUp onClose={() => setAdding(false)} />}
     </Page>
   )
 }

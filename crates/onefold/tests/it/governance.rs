@@ -431,7 +431,7 @@ fn an_anonymous_export_tells_nobody_from_others_not_even_by_asking_twice() {
     assert_eq!(told(export("trait plan = \"pro\"", &[])), all);
     let refused = export("trait plan = \"pro\" and trait late = false", &[]);
     let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success() && said.contains("by 1 people"), "{said}");
+    assert!(!refused.status.success() && said.contains("by few people"), "{said}");
     assert!(export("trait plan = \"pro\"", &["--by", "email=hash"]).status.code() != Some(0));
     let few = house.folder.output(&["segment", "anonymous", "trait plan = \"pro\"", "--by", "country", "--k", "2"]);
     assert!(!few.status.success());

@@ -26,3 +26,4 @@ mod sql;
 mod steward;
 mod support;
 mod tls;
+mod uploads;

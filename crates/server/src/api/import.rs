@@ -115,12 +115,7 @@ struct Prepared {
     letters: Vec<onefold_state::Row>,
 }
 
-fn prepare(
-    app: &App,
-    access: &Access,
-    query: &ImportQuery,
-    body: &[u8],
-) -> Result<Prepared, ApiError> {
+fn prepare(app: &App, access: &Access, query: &ImportQuery, body: &[u8]) -> Result<Prepared, ApiError> {
     let source = app.source_number(access.workspace, &query.source)?;
     let received_at = app.clock.now();
     let limits = Limits { message_id_chars_max: 200, ..app.settings.ingest.limits };
