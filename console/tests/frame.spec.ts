@@ -50,6 +50,41 @@ test('a server that does not answer is said so, and asked again', async ({ page,
   faults.length = 0
 })
 
+test('an answer that takes its time is waited for, and what one may not do any more is said', async ({ page }) => {
+  let answer = () => {}
+  const asked = new Promise<void>((resolve) => {
+    answer = resolve
+  })
+  await page.route('**/api/v1/segments', async (route) => {
+    await asked
+    await route.continue()
+  })
+  await page.goto('/console/segments')
+  await expect(page.getByRole('status').filter({ hasText: 'Loading' }).first()).toBeAttached()
+  expect(await violations(page)).toEqual([])
+  answer()
+  await expect(page.getByRole('link', { name: 'high-value' })).toBeVisible()
+
+  const refused = { code: 'forbidden', message: 'the role analyst does not permit it', cure: 'ask an administrator' }
+  await page.route('**/api/v1/destinations', (route) => route.fulfill({ status: 403, json: refused }))
+  await page.getByRole('link', { name: 'Destinations' }).click()
+  await expect(page.getByRole('alert')).toContainText('You may not do this')
+  await expect(page.getByRole('alert')).toContainText('the role analyst does not permit it')
+  expect(await violations(page)).toEqual([])
+})
+
+test('a fault of the server is said in its own words, and asked again', async ({ page, faults }) => {
+  const fault = { code: 'internal', message: 'the disk is full', cure: 'make room' }
+  await page.route('**/api/v1/sources', (route) => route.fulfill({ status: 500, json: fault }))
+  await page.goto('/console/data/sources')
+  await expect(page.getByRole('alert')).toContainText('the disk is full', { timeout: 20_000 })
+  await expect(page.getByRole('alert')).toContainText('make room')
+  await page.unroute('**/api/v1/sources')
+  await page.getByRole('button', { name: 'Try again' }).click()
+  await expect(page.getByRole('cell', { name: 'crm', exact: true })).toBeVisible()
+  faults.length = 0
+})
+
 test('an address that leads nowhere says so', async ({ page }) => {
   await visit(page, '/nowhere')
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('There is no such page')

@@ -74,14 +74,25 @@ function Problems({ stats }: { stats: Stats }) {
   const t = useText()
   const { can } = useSession()
   const letters = api.useQuery('get', '/api/v1/dead-letters', {}, { enabled: can('letters.view') })
+  const overdue = api.useQuery(
+    'get',
+    '/api/v1/requests',
+    { params: { query: { status: 'overdue' } } },
+    { enabled: can('privacy.view') },
+  )
+  const approvals = api.useQuery('get', '/api/v1/approvals', {}, { enabled: can('governance.approve') })
   const ill = stats.deliveries.filter((one) => one.breaker !== 'closed' || one.dead_letters > 0)
   const refused = letters.data?.filter((one) => one.state !== 'accepted').length ?? 0
+  const counted = (what: string, count: number | undefined, to: string) =>
+    count === undefined || count === 0 ? [] : [{ text: t(`home.problem.${what}`, { count }), to }]
   const found = [
     ...ill.map((one) => ({
       text: t('home.problem.destination', { name: one.destination, error: one.last_error ?? '–' }),
       to: `/destinations/${encodeURIComponent(one.destination)}`,
     })),
     ...(refused > 0 ? [{ text: t('home.problem.letters', { count: refused }), to: '/live' }] : []),
+    ...counted('requests', overdue.data?.length, '/privacy/requests'),
+    ...counted('approvals', approvals.data?.filter((one) => one.standing === 'open').length, '/privacy/approvals'),
   ]
   return (
     <Section title={t('home.problems')}>
@@ -142,10 +153,12 @@ function FirstSteps({ stats }: { stats: Stats }) {
   const { can } = useSession()
   const sources = api.useQuery('get', '/api/v1/sources', {}, { enabled: can('sources.view'), refetchInterval: LOOK_MS })
   const segments = api.useQuery('get', '/api/v1/segments', {}, { enabled: can('segments.view') })
+  const destinations = api.useQuery('get', '/api/v1/destinations', {}, { enabled: can('destinations.view') })
   const steps = [
     ['source', '/data/sources', (sources.data?.length ?? 0) > 0],
     ['event', '/live', (stats.totals['events.accepted'] ?? 0) > 0],
     ['segment', '/segments/new', (segments.data?.length ?? 0) > 0],
+    ['destination', '/destinations', (destinations.data?.length ?? 0) > 0],
   ] as const
   if (steps.every(([, , done]) => done)) return null
   return (
