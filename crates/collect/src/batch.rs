@@ -73,14 +73,15 @@ impl Batches {
     pub fn new((rows, mapper): (Box<dyn Rows>, Mapper), bytes: usize) -> Batches {
         Batches { rows, mapper, events: Events::default(), bytes, last: false }
     }
+}
 
-    /// The next batch; `None` after the last.
-    ///
-    /// # Errors
-    /// [`RowError::Stopped`], where the file cannot be read any further. A bad row is in its batch, with the reason.
-    pub fn next(&mut self) -> Result<Option<Batch>, RowError> {
+/// A bad row is in its batch, with the reason; [`RowError::Stopped`] where the file cannot be read any further, and nothing after it.
+impl Iterator for Batches {
+    type Item = Result<Batch, RowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
         if self.last {
-            return Ok(None);
+            return None;
         }
         let mut body = Vec::with_capacity(self.bytes + (64 << 10));
         let mut count = 0;
@@ -105,7 +106,10 @@ impl Batches {
                     }
                 }
                 Some(Err(RowError::Bad(bad))) => Some(bad),
-                Some(Err(stopped)) => return Err(stopped),
+                Some(Err(stopped)) => {
+                    self.last = true;
+                    return Some(Err(stopped));
+                }
             };
             count += 1;
             if let Some(bad) = bad {
@@ -114,8 +118,8 @@ impl Batches {
             }
         }
         if body.is_empty() {
-            return Ok(None);
+            return None;
         }
-        Ok(Some(Batch { body, rows: count, progress: self.rows.progress() }))
+        Some(Ok(Batch { body, rows: count, progress: self.rows.progress() }))
     }
 }

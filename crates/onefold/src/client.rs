@@ -111,6 +111,23 @@ impl Client {
         Err(refused(status, &body))
     }
 
+    /// The same, tried again where the server may do it in a moment (503): its log or its state is busy, or a disk is full.
+    pub async fn call_again(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, Failure> {
+        const TRIES: u32 = 8;
+        let mut attempt = 0;
+        loop {
+            let (status, answer) = self.raw(method.clone(), path, body.clone()).await?;
+            if status.is_success() {
+                return Ok(Answer { body: answer });
+            }
+            if status != StatusCode::SERVICE_UNAVAILABLE || attempt + 1 == TRIES {
+                return Err(refused(status, &answer));
+            }
+            tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
+            attempt += 1;
+        }
+    }
+
     /// Posts JSON, and hands the answer over part by part as it comes, until `on` says that it is enough.
     pub async fn stream(
         &self,

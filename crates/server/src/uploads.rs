@@ -365,7 +365,8 @@ impl App {
             let (batch, rest) =
                 tokio::task::spawn_blocking(step).await.map_err(|error| ApiError::internal(error.to_string()))?;
             batches = rest;
-            let Some(batch) = batch.map_err(|error| unreadable(&error))? else { return Ok(()) };
+            let Some(batch) = batch else { return Ok(()) };
+            let batch = batch.map_err(|error| unreadable(&error))?;
             let body = bytes::Bytes::from(batch.body);
             let mut attempt = 0;
             let entered = loop {

@@ -7,7 +7,6 @@ use std::{
     fs::File,
     io::{IsTerminal as _, Write as _},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use axum::http::Method;
@@ -15,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use onefold_collect::{Batches, BindError, Events, Guess, Mapper, Mapping, Rows, SAMPLE_ROWS, Shift, guess, sample};
 use onefold_model::{Clock as _, Timestamp, clock::SystemClock};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     Failure,
@@ -266,13 +265,13 @@ impl ImportJob<'_> {
         let bar = bar(self.progress, &name);
         let mut report = ImportReport::default();
         let mut next_offset = 0;
-        let mut batches = Batches::new((rows, mapper), REQUEST_BYTES);
         let stopped = |error: onefold_collect::RowError| {
             let cure = "start the import again when the cause is gone: rows that are in are not imported twice";
             Failure::new(error.to_string(), cure)
         };
-        while let Some(batch) = batches.next().map_err(stopped)? {
-            let answer = self.send(&path, batch.body).await?;
+        for batch in Batches::new((rows, mapper), REQUEST_BYTES) {
+            let batch = batch.map_err(stopped)?;
+            let answer = self.client.call_again(Method::POST, &path, batch.body).await?.json()?;
             report.rows += batch.rows;
             report.accepted += answer["accepted"].as_u64().unwrap_or(0);
             report.refused += answer["refused"].as_u64().unwrap_or(0);
@@ -282,19 +281,6 @@ impl ImportJob<'_> {
         }
         bar.finish_and_clear();
         Ok((report, next_offset))
-    }
-
-    /// Sends a request; where the log is busy or its disk full, waits and tries again.
-    async fn send(&self, path: &str, body: Vec<u8>) -> Result<Value, Failure> {
-        const TRIES: u32 = 8;
-        for attempt in 0..TRIES {
-            match self.client.call(Method::POST, path, body.clone()).await {
-                Ok(answer) => return answer.json(),
-                Err(failure) if attempt + 1 == TRIES || !failure.cause.contains("append") => return Err(failure),
-                Err(_) => tokio::time::sleep(Duration::from_millis(100 << attempt)).await,
-            }
-        }
-        Err(Failure::new("the log does not take the rows", "try again later: rows that are in are not imported twice"))
     }
 }
 
